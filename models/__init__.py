@@ -1,1 +1,1 @@
-"""What a tracker is: geometry, crops, networks, the tracking loop, model packages and the runtimes that execute them."""
+"""What a tracker is: geometry, crops, networks, the tracking loop, model packages and runtimes."""

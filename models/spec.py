@@ -59,8 +59,8 @@ class LoopSpec:
 class PresenceSpec:
     """Thresholds of the score (0..1) and frame counts that move a target between its states.
 
-    tracking -> uncertain below `leave`; uncertain -> tracking at `enter`; uncertain -> lost after `lost_after` frames in
-    a row below `leave`; lost -> reacquired after `reacquire_after` frames in a row at `reacquire` or more."""
+    tracking -> uncertain below `leave`; uncertain -> tracking at `enter`; uncertain -> lost after `lost_after` frames
+    in a row below `leave`; lost -> reacquired after `reacquire_after` frames in a row at `reacquire` or more."""
 
     leave: float
     enter: float
@@ -125,7 +125,7 @@ def spec_from_mapping(kind: type[Spec], data: Mapping[str, Any], where: str = "s
 
 def _converted(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
-        return spec_from_mapping(cast(type[Any], hint), value, where)
+        return spec_from_mapping(cast("type[Any]", hint), value, where)
     if isinstance(hint, types.GenericAlias) and hint.__origin__ is tuple:
         return tuple(_converted(hint.__args__[0], item, where) for item in value)
     if isinstance(hint, type) and issubclass(hint, StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,7 @@ def save(folder: Path, content: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{LAST}.new"
     torch.save(content, temporary)
-    os.replace(temporary, folder / LAST)
-    return folder / LAST
+    return temporary.replace(folder / LAST)
 
 
 def load(path: Path) -> dict[str, Any]:

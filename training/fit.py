@@ -71,7 +71,7 @@ class _Run:
         torch.manual_seed(recipe.fit.seed)
         self.network = SiamFCppLight(recipe.model)
         self.network.backbone.load_imagenet(imagenet_weights())
-        self.network.to(device, memory_format=torch.channels_last)
+        self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = checkpoint.Average(self.network, recipe.fit.ema_decay)
         self.optimiser = torch.optim.AdamW(_groups(self.network, recipe.fit))
         self.shallow = shallow_features(self.network.backbone, device)
@@ -129,8 +129,8 @@ class _Run:
         logits, boxes = network.decode(*network.head(template, search))
         weights = Weights(self.fit.score_weight, self.fit.box_weight)
         losses = tracking_loss(logits, boxes, batch.boxes, batch.positive, network.grid, weights)
-        if not math.isfinite(float(losses.total)):
-            raise TrainingFailed(f"step {step}: the loss is {float(losses.total)}")
+        if not math.isfinite(losses.total.item()):
+            raise TrainingFailed(f"step {step}: the loss is {losses.total.item()}")
         self.optimiser.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), self.fit.gradient_clip)
@@ -160,7 +160,7 @@ class _Run:
 
 
 class _Progress:
-    """Writes TensorBoard scalars and a line every LOG_EVERY steps: pairs/s, share of time spent waiting for data, losses."""
+    """Writes TensorBoard scalars and a line every LOG_EVERY steps: pairs/s, wait for data, losses."""
 
     def __init__(self, writer: SummaryWriter, console: Console, fit: FitRecipe) -> None:
         self._writer, self._console, self._fit = writer, console, fit
@@ -183,7 +183,7 @@ class _Progress:
             ("box", losses.box),
             ("iou", losses.mean_iou),
         ):
-            self._sums[key] += float(value)
+            self._sums[key] += value if isinstance(value, float) else value.item()
         if (step + 1) % LOG_EVERY == 0:
             self._write(step + 1, rate)
         return seconds
@@ -206,7 +206,7 @@ class _Progress:
 
 
 def _groups(network: SiamFCppLight, fit: FitRecipe) -> list[dict[str, Any]]:
-    """Parameter groups: deep backbone slower than the head; no decay on norms and biases; the shallow half is frozen."""
+    """Parameter groups: backbone slower than head; no decay on norms and biases; the shallow half is frozen."""
     for parameter in _shallow_parameters(network.backbone):
         parameter.requires_grad_(False)
     groups = []

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +26,7 @@ class _Shallow(nn.Module):
 
 
 def shallow_features(backbone: EfficientNetLite0, device: torch.device) -> FeatureFunction:
-    """A function (B, S, S, 3) uint8 -> (B, 40, S/8, S/8) float on `device`; later changes of the weights don't reach it."""
+    """A function (B, S, S, 3) uint8 -> (B, 40, S/8, S/8) float on `device`; with the weights as they are now."""
     module = _Shallow(backbone).eval()
     if device.type != "cpu":
 

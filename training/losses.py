@@ -39,8 +39,10 @@ def to_corners(boxes: Tensor) -> Tensor:
 def iou_and_giou(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """IoU and generalised IoU (Rezatofighi et al., CVPR 2019) of corner boxes, (B, 4, ...) each -> (B, ...) each."""
     shared = (
-        torch.minimum(predicted[:, 2:], truth[:, 2:]) - torch.maximum(predicted[:, :2], truth[:, :2])
-    ).clamp(min=0).prod(1)
+        (torch.minimum(predicted[:, 2:], truth[:, 2:]) - torch.maximum(predicted[:, :2], truth[:, :2]))
+        .clamp(min=0)
+        .prod(1)
+    )
     hull = (torch.maximum(predicted[:, 2:], truth[:, 2:]) - torch.minimum(predicted[:, :2], truth[:, :2])).prod(1)
     union = (predicted[:, 2:] - predicted[:, :2]).prod(1) + (truth[:, 2:] - truth[:, :2]).prod(1) - shared
     iou = shared / union.clamp(min=1e-6)
@@ -50,8 +52,8 @@ def iou_and_giou(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 def zones(boxes: Tensor, positive: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
     """Which cells answer for the target and which are left alone, (B, H, W) bool each.
 
-    boxes (B, 4) corners, positive (B,), grid (2, H, W) cell centres. Cells in the middle `CENTRE_ZONE` of the box answer,
-    at least the one nearest to its centre; the other cells inside the box are left alone."""
+    boxes (B, 4) corners, positive (B,), grid (2, H, W) cell centres. Cells in the middle `CENTRE_ZONE` of the box
+    answer, at least the one nearest to its centre; the other cells inside the box are left alone."""
     x, y = grid
     corners = boxes[:, :, None, None]
     cx, cy = (corners[:, 0] + corners[:, 2]) / 2, (corners[:, 1] + corners[:, 3]) / 2
@@ -65,7 +67,9 @@ def zones(boxes: Tensor, positive: Tensor, grid: Tensor) -> tuple[Tensor, Tensor
     return central, inside & ~central
 
 
-def tracking_loss(logits: Tensor, boxes: Tensor, truth: Tensor, positive: Tensor, grid: Tensor, weights: Weights) -> Losses:
+def tracking_loss(
+    logits: Tensor, boxes: Tensor, truth: Tensor, positive: Tensor, grid: Tensor, weights: Weights
+) -> Losses:
     """Quality focal loss (Li et al., NeurIPS 2020) towards the IoU of the cell's own box, and GIoU of the boxes.
 
     logits (B, H, W), boxes (B, 4, H, W) cx, cy, w, h; truth (B, 4) corners; everything in search crop pixels."""

@@ -1,7 +1,8 @@
-"""A recipe: everything that decides a training run, read from TOML into frozen dataclasses; unknown keys are refused."""
+"""A recipe: everything that decides a training run, read strictly from TOML into frozen dataclasses."""
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class AugmentRecipe:
     low_resolution_factor: float
     """Crops are cut up to this many times smaller and enlarged again, as small targets are when served."""
     background_share: float
-    """Crops whose surroundings outside the stored picture are filled from another picture instead of the mean colour."""
+    """Crops whose surroundings outside the stored picture are filled from another picture, not with the mean colour."""
     colour: float
     grey_share: float
     blur_share: float
@@ -82,7 +83,9 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, saved beside every checkpoint."""
-        return asdict(self)
+        # Through text, so that enums become the plain strings that a checkpoint may hold.
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -83,7 +83,8 @@ class PairSampler:
         if rng.random() < self._augment.low_resolution_share:
             factor = math.exp(rng.uniform(0, math.log(self._augment.low_resolution_factor)))
         jitter = self._augment.template_jitter
-        still = Placement(*rng.uniform(-jitter, jitter, 2), math.exp(rng.normal(0, jitter)), 1.0)
+        dx, dy = rng.uniform(-jitter, jitter, 2)
+        still = Placement(float(dx), float(dy), math.exp(rng.normal(0, jitter)), 1.0)
         _cut(self._pictures, template, self._crop, still, self._surroundings(factor, rng), batch.templates[row])
         moved = self._placement(rng)
         factor = max(1.0, factor * math.exp(rng.normal(0, 0.1)))
@@ -111,7 +112,9 @@ class PairSampler:
     def _placement(self, rng: Generator) -> Placement:
         # Targets mostly move little between two frames and sometimes a lot: half narrow, half wide.
         reach = self._augment.shift
-        shift = np.clip(rng.normal(0, reach / 4, 2), -reach, reach) if rng.random() < 0.5 else rng.uniform(-reach, reach, 2)
+        shift = (
+            np.clip(rng.normal(0, reach / 4, 2), -reach, reach) if rng.random() < 0.5 else rng.uniform(-reach, reach, 2)
+        )
         scale = math.exp(float(np.clip(rng.normal(0, self._augment.scale), -0.6, 0.6)))
         aspect = math.exp(float(rng.normal(0, self._augment.aspect)))
         return Placement(float(shift[0]), float(shift[1]), scale, aspect)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,7 +15,8 @@ def pixelwise(template: Tensor, search: Tensor) -> Tensor:
     LightTrack (CVPR 2021), section 3.3; divided by sqrt(C) so that its scale doesn't grow with the width."""
     channels, height, width = search.shape[1:]
     cells = template.flatten(2).transpose(1, 2)
-    return (cells @ search.flatten(2)).unflatten(2, (height, width)) / channels**0.5
+    products: Tensor = cells @ search.flatten(2)
+    return products.reshape(search.shape[0], -1, height, width) / math.sqrt(channels)
 
 
 def depthwise(kernel: Tensor, search: Tensor, dilation: int) -> Tensor:

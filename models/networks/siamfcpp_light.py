@@ -1,10 +1,10 @@
-"""`siamfcpp_light`: our own small tracker network, 0.29 GMACs a search frame.
+"""`siamfcpp_light`: our own small tracker network, 0.291 GMACs a search frame.
 
 | part | layers | at a 224 px search crop |
 | --- | --- | --- |
 | backbone | EfficientNet-Lite0, stages 1-5 (ImageNet weights) | 28 x 28 x 40 and 14 x 14 x 112 |
 | neck | 1x1 from each, sum, depth-wise 3x3 + 1x1 | 28 x 28 x C |
-| correlation | 64 template cells pixel-wise, 3x3 pooled kernel depth-wise, beside the search map itself; 1x1 | 28 x 28 x C |
+| correlation | search map, 64 template cells pixel-wise, pooled 3x3 kernel depth-wise; 1x1 | 28 x 28 x C |
 | towers | depth-wise 5x5 + 1x1, one tower for the score and one for the box | 28 x 28 x C |
 | outputs | score logit (trained towards the IoU of the cell's box), distances to the four sides | 28 x 28 x 1, x 4 |
 """
@@ -42,7 +42,7 @@ class SiamFCppLight(nn.Module):
         return (self.features(crops),)
 
     def maps(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Template features and (B, S, S, 3) search crops -> score logits (B, H, W), boxes (B, 4, H, W) cx, cy, w, h."""
+        """Template features and (B, S, S, 3) crops -> score logits (B, H, W), boxes (B, 4, H, W) cx, cy, w, h."""
         return self.decode(*self.head(features[0], self.features(crops)))
 
     def decode(self, logits: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:

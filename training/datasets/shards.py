@@ -1,4 +1,4 @@
-"""Reader of WebDataset tar shards: `<key>.webp` (or jpg, png) followed by `<key>.json` with the objects of that picture."""
+"""Reader of WebDataset tar shards: `<key>.webp` (or jpg, png) then `<key>.json` with its objects."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Thing:
 
 
 class Pictures:
-    """All pictures of a data set: encoded in memory, decoded on first use and kept, so that every later epoch is free."""
+    """All pictures of a data set: encoded in memory, decoded on first use and kept, so later epochs are free."""
 
     def __init__(self) -> None:
         self._encoded: list[bytes] = []

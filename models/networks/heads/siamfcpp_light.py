@@ -1,4 +1,4 @@
-"""Neck and head of `siamfcpp_light`: an anchor-free head in the manner of SiamFC++ at stride 8, one score that means IoU."""
+"""Neck and head of `siamfcpp_light`: anchor-free as SiamFC++, at stride 8, one score that means IoU."""
 
 from __future__ import annotations
 
@@ -62,6 +62,8 @@ class Head(nn.Module):
         self.score = nn.Conv2d(channels, 1, 1)
         self.distances = nn.Conv2d(channels, 4, 1)
         nn.init.normal_(self.score.weight, std=0.01)
+        assert self.score.bias is not None
+        assert self.distances.bias is not None
         nn.init.constant_(self.score.bias, math.log(PRIOR / (1 - PRIOR)))
         nn.init.normal_(self.distances.weight, std=0.01)
         nn.init.zeros_(self.distances.bias)

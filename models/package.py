@@ -1,0 +1,216 @@
+"""Model packages: a folder with model.json (spec, origin, scores, sha256 of each file), graphs and weights.
+
+`find_package` and `load_tracker` take a package's name in the zoo or the path of its folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.runtimes.base import Runtime
+from models.runtimes.dummy import DUMMY_SPEC, DummyRuntime
+from models.spec import ModelSpec, SpecInvalid
+from models.tracker import Tracker
+
+FORMAT = 1
+MANIFEST = "model.json"
+TEMPLATE_GRAPH = "template.onnx"
+SEARCH_GRAPH = "search.onnx"
+WEIGHTS = "weights.safetensors"
+MODEL_CARD = "MODEL_CARD.md"
+DUMMY = "dummy"
+DEFAULT_MODEL = "siamfcpp_light"
+ZOO = Path(__file__).parent / "zoo"
+
+_KEYS = ("format", "name", "version", "spec", "origin", "scores", "files")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+class PackageInvalid(ValueError):
+    """A folder is no sound model package, or there is none of that name; the message names the file and the values."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPackage:
+    """What model.json says. `origin` (data, licences, commit, seed) and `scores` are for people and reports."""
+
+    name: str
+    version: str
+    folder: Path
+    spec: ModelSpec
+    origin: Mapping[str, Any]
+    scores: Mapping[str, Any]
+    files: Mapping[str, Path]
+
+    def file(self, name: str) -> Path:
+        """The path of one of the package's files."""
+        if name not in self.files:
+            raise PackageInvalid(f"{self.folder / MANIFEST}: the package has no file {name!r}")
+        return self.files[name]
+
+
+def read_package(folder: Path) -> ModelPackage:
+    """The package in `folder`, with every listed file present and of the stated size and sha256."""
+    manifest = folder / MANIFEST
+    data = _manifest_data(manifest)
+    try:
+        spec = ModelSpec.from_json(data["spec"])
+    except SpecInvalid as error:
+        raise PackageInvalid(f"{manifest}: {error}") from error
+    files = {name: _checked_file(folder, name, entry) for name, entry in data["files"].items()}
+    return ModelPackage(data["name"], data["version"], folder, spec, data["origin"], data["scores"], files)
+
+
+def write_package(
+    folder: Path,
+    name: str,
+    spec: ModelSpec,
+    files: Mapping[str, Path | bytes],
+    origin: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    *,
+    version: str = "1",
+) -> ModelPackage:
+    """Writes a package and reads it back. `files` gives the content, or the path of a file to copy, by name.
+
+    The folder appears complete or not at all. An older package in its place is replaced; any other folder is left alone
+    and refused.
+    """
+    for file in files:
+        _require_safe(folder, file)
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise PackageInvalid(f"{folder} exists and holds no {MANIFEST}; choose another folder or remove it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # The temporary folders lie beside the package: a rename is atomic only within one file system.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        draft = Path(scratch) / "new"
+        draft.mkdir()
+        entries = {file: _written(draft / file, content) for file, content in files.items()}
+        values = (FORMAT, name, version, spec.to_json(), dict(origin), dict(scores), entries)
+        text = json.dumps(dict(zip(_KEYS, values, strict=True)), indent=2, ensure_ascii=False, allow_nan=False)
+        (draft / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        read_package(draft)
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        draft.rename(folder)
+    return read_package(folder)
+
+
+def available(folders: Sequence[Path] = (ZOO,)) -> dict[str, Path]:
+    """Name -> folder of every package that lies in one of `folders`; the first folder wins. Nothing is checked yet."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for manifest in sorted(folder.glob(f"*/{MANIFEST}")):
+            found.setdefault(manifest.parent.name, manifest.parent)
+    return found
+
+
+def find_package(name_or_path: str, folders: Sequence[Path] = (ZOO,)) -> ModelPackage:
+    """The package of that name in `folders`, else the one in the folder of that path."""
+    known = available(folders)
+    folder = known.get(name_or_path, Path(name_or_path))
+    if not (folder / MANIFEST).is_file():
+        names = ", ".join([*known, DUMMY])
+        raise PackageInvalid(f"no model {name_or_path!r}: known are {names}, or give the path of a package's folder")
+    return read_package(folder)
+
+
+def load_tracker(name_or_path: str, threads: int = 1, folders: Sequence[Path] = (ZOO,)) -> Tracker:
+    """A tracker that has run once and is ready; `dummy` needs no package, all others run on ONNX Runtime.
+
+    `threads` is how many threads one run of a graph may use.
+    """
+    if name_or_path == DUMMY:
+        return Tracker(DUMMY_SPEC, DummyRuntime())
+    package = find_package(name_or_path, folders)
+    # Imported here: `dummy` and the manifest's readers do without ONNX Runtime and the time that its import takes.
+    from models.runtimes.onnx import GraphInvalid, OnnxRuntime
+
+    try:
+        runtime = OnnxRuntime(package.file(TEMPLATE_GRAPH), package.file(SEARCH_GRAPH), threads)
+    except GraphInvalid as error:
+        raise PackageInvalid(str(error)) from error
+    _warm_up(package.spec, runtime)
+    return Tracker(package.spec, runtime)
+
+
+def _warm_up(spec: ModelSpec, runtime: Runtime) -> None:
+    """One run of each graph: the first one costs several times as much as the others."""
+    template_size, search_size = spec.crop.template_size, spec.crop.search_size
+    features = runtime.template(np.zeros((1, template_size, template_size, 3), np.uint8))
+    size = np.full((1, 2), template_size / 2, np.float32)
+    loop = np.array([[spec.loop.penalty_k, spec.loop.window_influence, spec.loop.size_lr]], np.float32)
+    runtime.search(features, np.zeros((1, search_size, search_size, 3), np.uint8), size, loop)
+
+
+def _manifest_data(manifest: Path) -> dict[str, Any]:
+    """The manifest's content with the right keys and kinds of values; spec and files are looked into later."""
+    try:
+        data = json.loads(manifest.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PackageInvalid(f"{manifest}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PackageInvalid(f"{manifest}: is no JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise PackageInvalid(f"{manifest}: expected an object, got {type(data).__name__}")
+    _require_keys(str(manifest), data, _KEYS)
+    if data["format"] != FORMAT:
+        raise PackageInvalid(f"{manifest}: format is {data['format']!r}; this version reads format {FORMAT}")
+    for key, kind in (("name", str), ("version", str), ("origin", dict), ("scores", dict), ("files", dict)):
+        if not isinstance(data[key], kind):
+            raise PackageInvalid(f"{manifest}: {key} is {data[key]!r}; expected a {kind.__name__}")
+    return data
+
+
+def _checked_file(folder: Path, name: str, entry: Any) -> Path:
+    """The path of a listed file that is what its entry says."""
+    _require_safe(folder, name)
+    path = folder / name
+    if not isinstance(entry, dict):
+        raise PackageInvalid(f"{folder / MANIFEST}: files.{name} is {entry!r}; expected sha256 and bytes")
+    _require_keys(f"{folder / MANIFEST}: files.{name}", entry, ("sha256", "bytes"))
+    if not path.is_file():
+        raise PackageInvalid(f"{path}: is missing, but {MANIFEST} lists it")
+    if (size := path.stat().st_size) != entry["bytes"]:
+        raise PackageInvalid(f"{path}: has {size} bytes; {MANIFEST} says {entry['bytes']!r}")
+    if (found := _sha256(path)) != entry["sha256"]:
+        raise PackageInvalid(f"{path}: has sha256 {found}; {MANIFEST} says {entry['sha256']!r}")
+    return path
+
+
+def _written(path: Path, content: Path | bytes) -> dict[str, Any]:
+    """Writes or copies one file; returns its entry for the manifest."""
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        shutil.copyfile(content, path)
+    return {"sha256": _sha256(path), "bytes": path.stat().st_size}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_keys(where: str, data: Mapping[str, Any], keys: Sequence[str]) -> None:
+    if unknown := sorted(set(data) - set(keys)):
+        raise PackageInvalid(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(keys)}")
+    if missing := [key for key in keys if key not in data]:
+        raise PackageInvalid(f"{where}: the key {missing[0]!r} is missing")
+
+
+def _require_safe(folder: Path, name: str) -> None:
+    if not _SAFE_NAME.fullmatch(name) or name == MANIFEST:
+        raise PackageInvalid(
+            f"{folder / MANIFEST}: {name!r} is no safe file name: letters, digits, _ . - only, no folders"
+        )

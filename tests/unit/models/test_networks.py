@@ -1,0 +1,122 @@
+"""The network and the torch twin of the choice of the best box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from models.networks.correlation import depthwise, pixelwise
+from models.networks.selection import select, window_for
+from models.networks.siamfcpp_light import SiamFCppLight
+from models.selection import select as select_in_numpy
+from models.spec import ModelSpec
+from training.recipe import read_recipe
+
+RECIPE = Path(__file__).parents[3] / "training" / "recipes" / "siamfcpp_light.toml"
+
+
+@pytest.fixture(scope="module")
+def spec() -> ModelSpec:
+    return read_recipe(RECIPE).model
+
+
+@pytest.fixture(scope="module")
+def network(spec: ModelSpec) -> SiamFCppLight:
+    torch.manual_seed(0)
+    return SiamFCppLight(spec).eval()
+
+
+def crops(count: int, side: int) -> torch.Tensor:
+    return torch.randint(
+        0, 256, (count, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(side)
+    )
+
+
+def test_maps_have_a_score_and_a_box_for_every_cell(network: SiamFCppLight, spec: ModelSpec) -> None:
+    with torch.no_grad():
+        logits, boxes = network.maps(network.template(crops(2, 112)), crops(2, 224))
+    assert logits.shape == (2, spec.map_size, spec.map_size)
+    assert boxes.shape == (2, 4, spec.map_size, spec.map_size)
+
+
+def test_distances_become_a_box_around_the_centre_of_their_cell(network: SiamFCppLight) -> None:
+    distances = torch.full((1, 4, 28, 28), 28.0)
+    _, boxes = network.decode(torch.zeros(1, 28, 28), distances)
+    assert boxes[0, :, 0, 0].tolist() == [4.0, 4.0, 56.0, 56.0]
+    assert boxes[0, :, 2, 5].tolist() == [44.0, 20.0, 56.0, 56.0]
+
+
+def test_a_batch_gives_what_its_members_give_alone(network: SiamFCppLight) -> None:
+    with torch.no_grad():
+        templates, searches = crops(3, 112), crops(3, 224)
+        together = network.maps(network.template(templates), searches)
+        for row in range(3):
+            alone = network.maps(network.template(templates[row : row + 1]), searches[row : row + 1])
+            for a, b in zip(together, alone, strict=True):
+                torch.testing.assert_close(a[row], b[0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_search_frame_costs_at_most_three_hundred_million_multiplications(network: SiamFCppLight) -> None:
+    counted = 0
+
+    def count(module: nn.Module, _: object, output: torch.Tensor) -> None:
+        nonlocal counted
+        assert isinstance(module, nn.Conv2d)
+        counted += output.numel() * module.weight[0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    with torch.no_grad():
+        features = network.template(crops(1, 112))
+        counted = 0
+        network.maps(features, crops(1, 224))
+    for hook in hooks:
+        hook.remove()
+    correlations = (64 + 9) * 64 * 28 * 28
+    assert 250e6 < counted + correlations <= 300e6
+
+
+def test_gradients_reach_every_parameter_of_neck_and_head(network: SiamFCppLight) -> None:
+    network.train()
+    logits, boxes = network.maps(network.template(crops(2, 112)), crops(2, 224))
+    (logits.square().mean() + boxes.mean()).backward()
+    network.eval()
+    without = [
+        name
+        for part in (network.neck, network.head)
+        for name, parameter in part.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
+    network.zero_grad(set_to_none=True)
+    assert without == []
+
+
+def test_pixelwise_correlation_is_a_dot_product_with_every_template_cell() -> None:
+    template, search = torch.randn(2, 5, 3, 3), torch.randn(2, 5, 4, 6)
+    result = pixelwise(template, search)
+    expected = (template[1, :, 2, 1] * search[1, :, 3, 4]).sum() / 5**0.5
+    assert result.shape == (2, 9, 4, 6)
+    torch.testing.assert_close(result[1, 2 * 3 + 1, 3, 4], expected)
+
+
+def test_depthwise_correlation_equals_a_grouped_convolution() -> None:
+    kernel, search = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 9, 9)
+    weight = kernel.reshape(8, 1, 3, 3)
+    grouped = nn.functional.conv2d(search.reshape(1, 8, 9, 9), weight, padding=2, dilation=2, groups=8) / 9
+    torch.testing.assert_close(depthwise(kernel, search, dilation=2), grouped.reshape(2, 4, 9, 9))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_exported_choice_equals_the_numpy_reference(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    score = generator.random((4, 28, 28), np.float32)
+    boxes = generator.uniform(1, 200, (4, 4, 28, 28)).astype(np.float32)
+    size = generator.uniform(5, 150, (4, 2)).astype(np.float32)
+    loop = generator.uniform(0, 0.5, (4, 3)).astype(np.float32)
+    expected = select_in_numpy(score, boxes, size, loop, 8)
+    best, peak2 = select(*map(torch.from_numpy, (score, boxes, size, loop)), window_for(28), 8)
+    np.testing.assert_allclose(best.numpy(), expected.best, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(peak2.numpy(), expected.peak2, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,73 @@
+"""States of a target: each way from one to another, and what may move meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.presence import Motion, Presence, State, advance, motion
+from models.spec import PresenceSpec
+
+SPEC = PresenceSpec(leave=0.4, enter=0.6, reacquire=0.8, lost_after=3, reacquire_after=2)
+LETTERS = {"t": State.TRACKING, "u": State.UNCERTAIN, "l": State.LOST, "r": State.REACQUIRED}
+
+
+def states(scores: list[float], spec: PresenceSpec = SPEC) -> list[State]:
+    presence = Presence()
+    found = []
+    for score in scores:
+        presence = advance(presence, score, spec)
+        found.append(presence.state)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.9], "t"),
+        ([0.6], "t"),
+        ([0.5], "u"),
+        ([0.1], "u"),
+        ([0.5, 0.5, 0.5, 0.5, 0.6], "uuuut"),
+        ([0.9, 0.4, 0.5], "ttt"),
+        ([0.9, 0.39, 0.5, 0.59, 0.6], "tuuut"),
+        ([0.9, 0.1, 0.1, 0.1], "tuul"),
+        ([0.9, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1], "tuuuuul"),
+        ([0.1, 0.1, 0.1, 0.7, 0.7], "uulll"),
+        ([0.1, 0.1, 0.1, 0.8, 0.7, 0.8, 0.8, 0.5], "uullllrt"),
+        ([0.1, 0.1, 0.1, 0.9, 0.9, 0.1, 0.1, 0.1], "uullruul"),
+    ],
+)
+def test_scores_lead_to_states(scores: list[float], expected: str) -> None:
+    assert states(scores) == [LETTERS[letter] for letter in expected]
+
+
+def test_one_low_frame_loses_the_target_where_the_spec_says_so() -> None:
+    spec = PresenceSpec(leave=0.4, enter=0.6, reacquire=0.8, lost_after=1, reacquire_after=1)
+    assert states([0.9, 0.1, 0.9, 0.9], spec) == [State.TRACKING, State.LOST, State.REACQUIRED, State.TRACKING]
+
+
+@given(st.lists(st.floats(0, 1), max_size=60))
+def test_reacquired_follows_lost_only_and_lasts_one_frame(scores: list[float]) -> None:
+    for before, after in itertools.pairwise([State.INITIALIZING, *states(scores)]):
+        assert after is not State.INITIALIZING
+        assert (after is State.REACQUIRED) <= (before is State.LOST)
+        assert (before is State.LOST) <= (after in (State.LOST, State.REACQUIRED))
+
+
+@pytest.mark.parametrize(
+    ("state", "score", "expected"),
+    [
+        (State.TRACKING, 0.9, Motion.FREE),
+        (State.UNCERTAIN, 0.5, Motion.FREE),
+        (State.UNCERTAIN, 0.3, Motion.POSITION_ONLY),
+        (State.LOST, 0.3, Motion.FROZEN),
+        (State.LOST, 0.9, Motion.FROZEN),
+        (State.REACQUIRED, 0.9, Motion.FREE),
+    ],
+)
+def test_what_a_measurement_may_change(state: State, score: float, expected: Motion) -> None:
+    assert motion(Presence(state), score, SPEC) is expected

@@ -1,0 +1,272 @@
+"""The tracking loop, driven by the dummy runtime and by a runtime that answers what the test says."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from models.geometry import Box, intersection_over_union
+from models.package import load_tracker
+from models.presence import State
+from models.runtimes.base import Best, ByteArray, Features, FloatArray
+from models.runtimes.dummy import DUMMY_SPEC
+from models.spec import LoopSpec, PresenceSpec
+from models.tracker import TargetInvalid, Tracker
+
+SQUARES = (
+    (100, 30, 4.0, 0.25, (40, 200, 250)),
+    (500, 290, -3.0, -0.5, (250, 80, 20)),
+    (60, 150, 2.0, 0.5, (20, 250, 60)),
+)
+"""x, y, dx, dy, colour; their ways do not cross."""
+
+
+def drawn_frame(index: int) -> ByteArray:
+    """Three squares of 48 px that move on quiet noise, 640 x 360."""
+    frame = np.random.default_rng(5).integers(0, 50, (360, 640, 3), dtype=np.uint8)
+    for which, (*_, colour) in enumerate(SQUARES):
+        box = drawn_box(which, index)
+        cv2.rectangle(frame, (int(box.x), int(box.y)), (int(box.x) + 47, int(box.y) + 47), colour, -1)
+    return frame
+
+
+def drawn_box(which: int, index: int) -> Box:
+    x, y, dx, dy, _ = SQUARES[which]
+    return Box(float(int(x + dx * index)), float(int(y + dy * index)), 48.0, 48.0)
+
+
+def overlap(a: Box, b: Box) -> float:
+    return float(intersection_over_union(np.array(a.xywh()), np.array(b.xywh())))
+
+
+class ScriptedRuntime:
+    """Answers every target of a call with the same numbers, and keeps what it was asked."""
+
+    name = "scripted"
+    device = "cpu"
+
+    def __init__(self, best: Sequence[float], peak2: tuple[float, float] = (0.25, 30.0)) -> None:
+        self.best = best
+        self.peak2 = peak2
+        self.sizes: list[FloatArray] = []
+        self.loops: list[FloatArray] = []
+
+    def template(self, crops: ByteArray) -> list[Features]:
+        return [(crop.mean(axis=(0, 1)).astype(np.float32),) for crop in crops]
+
+    def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
+        self.sizes.append(size)
+        self.loops.append(loop)
+        rows = len(crops)
+        return Best(
+            np.tile(np.array(self.best, np.float32), (rows, 1)), np.tile(np.array(self.peak2, np.float32), (rows, 1))
+        )
+
+
+SPEC = replace(
+    DUMMY_SPEC,
+    loop=LoopSpec(penalty_k=0.1, window_influence=0.3, size_lr=0.5),
+    presence=PresenceSpec(leave=0.4, enter=0.6, reacquire=0.8, lost_after=2, reacquire_after=1),
+)
+MIDDLE = (112.0, 112.0)
+FRAME = np.full((240, 320, 3), 90, np.uint8)
+BOX = Box(100, 80, 50, 50)  # its search window is 200 px wide, so a crop pixel is 200 / 224 frame pixels
+
+
+@pytest.mark.parametrize("which", range(len(SQUARES)))
+def test_the_dummy_follows_a_moving_square(which: int) -> None:
+    tracker = load_tracker("dummy")
+    target = tracker.start(drawn_frame(0), drawn_box(which, 0))
+    for index in range(1, 61):
+        estimate = tracker.follow(target, drawn_frame(index))
+    assert overlap(estimate.box, drawn_box(which, 60)) > 0.7
+    assert estimate.state is State.TRACKING
+    assert target.frames == 60
+
+
+def test_a_target_that_disappears_is_lost_and_found_again_where_it_was() -> None:
+    tracker = load_tracker("dummy")
+    frame = drawn_frame(0)
+    empty = np.random.default_rng(6).integers(0, 50, frame.shape, dtype=np.uint8)
+    target = tracker.start(frame, drawn_box(0, 0))
+    seen = [tracker.follow(target, frame).state for _ in range(2)]
+    unseen = [tracker.follow(target, empty) for _ in range(DUMMY_SPEC.presence.lost_after + 5)]
+    again = [tracker.follow(target, frame) for _ in range(DUMMY_SPEC.presence.reacquire_after + 1)]
+    assert seen == [State.TRACKING] * 2
+    assert unseen[0].state is State.UNCERTAIN
+    assert [estimate.state for estimate in unseen[-6:]] == [State.LOST] * 6
+    assert len({estimate.box for estimate in unseen[-6:]}) == 1
+    assert [estimate.state for estimate in again[-2:]] == [State.REACQUIRED, State.TRACKING]
+    assert overlap(again[-1].box, drawn_box(0, 0)) > 0.7
+
+
+def test_a_batch_gives_what_its_members_give_alone() -> None:
+    tracker = load_tracker("dummy")
+    together = [tracker.start(drawn_frame(0), drawn_box(which, 0)) for which in range(3)]
+    alone = copy.deepcopy(together)
+    for index in range(1, 20):
+        # One target lags two frames behind, so that a batch holds different frames too.
+        frames = [drawn_frame(index), drawn_frame(max(index - 2, 0)), drawn_frame(index)]
+        batch = tracker.step(list(zip(together, frames, strict=True)))
+        single = [tracker.follow(target, frame) for target, frame in zip(alone, frames, strict=True)]
+        assert batch == single
+
+
+def test_threads_share_a_tracker() -> None:
+    tracker = load_tracker("dummy")
+
+    def followed(which: int) -> list[Box]:
+        target = tracker.start(drawn_frame(0), drawn_box(which, 0))
+        return [tracker.follow(target, drawn_frame(index)).box for index in range(1, 15)]
+
+    with ThreadPoolExecutor(3) as pool:
+        at_once = list(pool.map(followed, range(3)))
+    assert at_once == [followed(which) for which in range(3)]
+
+
+def test_a_target_is_plain_data_that_goes_on_elsewhere() -> None:
+    tracker = load_tracker("dummy")
+    target = tracker.start(drawn_frame(0), drawn_box(0, 0))
+    tracker.follow(target, drawn_frame(1))
+    moved = pickle.loads(pickle.dumps(target))
+    assert load_tracker("dummy").follow(moved, drawn_frame(2)) == tracker.follow(target, drawn_frame(2))
+
+
+def test_the_graphs_numbers_become_a_box_in_the_frame() -> None:
+    runtime = ScriptedRuntime([112 + 22.4, 112, 112, 56, 0.8, 0.5])
+    tracker = Tracker(SPEC, runtime)
+    target = tracker.start(FRAME, BOX)
+    window = tracker.next_window(target)
+    estimate = tracker.follow(target, FRAME)
+    # 22.4 crop pixels are 20 frame pixels; the size goes 0.5 * 0.8 * 0.5 = 0.2 of the way from 50 to 100.
+    assert (estimate.box.cx, estimate.box.cy) == pytest.approx((145, 105))
+    assert estimate.box.size == pytest.approx((60, 50))
+    assert estimate.window == window
+    assert (estimate.score, estimate.peak2) == pytest.approx((0.8, 0.25))
+    assert target.box == estimate.box
+    np.testing.assert_allclose(runtime.sizes[0], [[56, 56]])
+    np.testing.assert_allclose(runtime.loops[0], [[0.1, 0.3, 0.5]])
+
+
+def test_a_doubtful_target_may_move_but_keeps_its_size_and_a_lost_one_stays() -> None:
+    tracker = Tracker(SPEC, ScriptedRuntime([*MIDDLE, 112, 112, 0.9, 1.0]))
+    target = tracker.start(FRAME, BOX)
+    tracker.follow(target, FRAME)
+    grown = target.box
+    tracker.runtime = ScriptedRuntime([122, 112, 30, 30, 0.1, 1.0])
+    doubtful = tracker.follow(target, FRAME)
+    lost = tracker.follow(target, FRAME)
+    assert grown.w > BOX.w
+    assert doubtful.state is State.UNCERTAIN
+    assert doubtful.box.size == pytest.approx(grown.size)
+    assert doubtful.box.cx > grown.cx + 5
+    assert lost.state is State.LOST
+    assert lost.box == doubtful.box
+    assert tracker.next_window(target) == lost.window
+    tracker.runtime = ScriptedRuntime([122, 112, 30, 30, 0.9, 1.0])
+    found = tracker.follow(target, FRAME)
+    assert found.state is State.REACQUIRED
+    assert found.box.cx > lost.box.cx
+
+
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_numbers_that_are_not_finite_keep_the_box_and_count_as_unseen(place: int, wrong: float) -> None:
+    best = [*MIDDLE, 60.0, 60.0, 0.9, 1.0]
+    best[place] = wrong
+    tracker = Tracker(SPEC, ScriptedRuntime(best, peak2=(math.nan, 0.0)))
+    target = tracker.start(FRAME, BOX)
+    first, second = tracker.follow(target, FRAME), tracker.follow(target, FRAME)
+    assert first.box == second.box == BOX
+    assert (first.score, first.peak2) == (0.0, 0.0)
+    assert (first.state, second.state) == (State.UNCERTAIN, State.LOST)
+
+
+@pytest.mark.parametrize("best", [[-5e3, 9e3, 1e6, 1e6], [9e3, -5e3, 0.0, 0.0], [112, 112, -50, 3]])
+def test_wild_boxes_stay_within_the_frame_and_above_the_smallest_size(best: list[float]) -> None:
+    tracker = Tracker(SPEC, ScriptedRuntime([*best, 0.9, 1.0]))
+    target = tracker.start(FRAME, BOX)
+    for _ in range(40):
+        box = tracker.follow(target, FRAME).box
+        assert 0 <= box.cx <= 320
+        assert 0 <= box.cy <= 240
+        assert 4 <= box.w <= 320
+        assert 4 <= box.h <= 240
+
+
+@pytest.mark.parametrize(
+    ("box", "field", "code", "words"),
+    [
+        (Box(math.nan, 10, 20, 20), "x", "not_finite", "nan"),
+        (Box(10, 10, 20, math.inf), "h", "not_finite", "inf"),
+        (Box(10, 10, 0, 20), "w", "too_small", "at least 4 px"),
+        (Box(10, 10, 20, 3.9), "h", "too_small", "3.9 px"),
+        (Box(10, 10, -20, 20), "w", "too_small", "-20 px"),
+        (Box(-300, 0, 641, 20), "w", "too_large", "640 px"),
+        (Box(0, -200, 20, 481), "h", "too_large", "480 px"),
+        (Box(311, 10, 20, 20), "x", "outside", "321 px"),
+        (Box(10, -11, 20, 20), "y", "outside", "-1 px"),
+    ],
+)
+def test_a_box_that_breaks_a_rule_is_refused_with_field_value_and_limit(
+    box: Box, field: str, code: str, words: str
+) -> None:
+    with pytest.raises(TargetInvalid) as refused:
+        load_tracker("dummy").start(FRAME, box)
+    assert (refused.value.field, refused.value.code) == (field, code)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("box", [Box(0, 0, 640, 480), Box(-10, -10, 20, 20), Box(310, 230, 20, 20), Box(5, 5, 4, 4)])
+def test_a_box_at_the_limits_is_followed(box: Box) -> None:
+    tracker = load_tracker("dummy")
+    estimate = tracker.follow(tracker.start(FRAME, box), FRAME)
+    assert estimate.box.is_finite()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        np.zeros((240, 320), np.uint8),
+        np.zeros((240, 320, 4), np.uint8),
+        np.zeros((240, 320, 3), np.float32),
+        np.zeros((0, 320, 3), np.uint8),
+    ],
+)
+def test_what_is_no_frame_is_refused_and_changes_no_target(frame: ByteArray) -> None:
+    tracker = load_tracker("dummy")
+    targets = [tracker.start(drawn_frame(0), drawn_box(which, 0)) for which in range(2)]
+    before = copy.deepcopy(targets)
+    with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8"):
+        tracker.start(frame, BOX)
+    with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8"):
+        tracker.step([(targets[0], drawn_frame(1)), (targets[1], frame)])
+    assert [target.box for target in targets] == [target.box for target in before]
+    assert [target.frames for target in targets] == [0, 0]
+
+
+def test_the_same_target_twice_in_a_step_is_refused() -> None:
+    tracker = load_tracker("dummy")
+    target = tracker.start(FRAME, BOX)
+    with pytest.raises(ValueError, match="twice"):
+        tracker.step([(target, FRAME), (target, FRAME)])
+    assert target.frames == 0
+
+
+def test_a_step_without_targets_is_empty() -> None:
+    assert load_tracker("dummy").step([]) == []
+
+
+def test_frames_may_change_their_size() -> None:
+    tracker = load_tracker("dummy")
+    target = tracker.start(drawn_frame(0), drawn_box(1, 0))
+    box = tracker.follow(target, np.zeros((30, 40, 3), np.uint8)).box
+    assert 0 <= box.cx <= 40 or box == drawn_box(1, 0)

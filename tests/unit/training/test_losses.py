@@ -1,0 +1,69 @@
+"""Losses, zones, schedule: small cases computed by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from models.networks.siamfcpp_light import cell_centres
+from training.losses import Weights, iou_and_giou, tracking_loss, zones
+from training.schedule import rate_at
+
+GRID = cell_centres(28, 8)
+WEIGHTS = Weights(score=2.0, box=2.0)
+
+
+def test_iou_and_giou_of_two_boxes_that_share_a_quarter() -> None:
+    a = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
+    b = torch.tensor([[5.0, 5.0, 15.0, 15.0]])
+    iou, giou = iou_and_giou(a, b)
+    assert iou.item() == pytest.approx(25 / 175)
+    assert giou.item() == pytest.approx(25 / 175 - (225 - 175) / 225)
+
+
+def test_the_middle_of_the_box_answers_and_its_rim_is_left_alone() -> None:
+    central, ignored = zones(torch.tensor([[80.0, 80.0, 144.0, 144.0]]), torch.tensor([True]), GRID)
+    assert central.sum() == 16
+    assert ignored.sum() == 64 - 16
+    assert central[0, 12:16, 12:16].all()
+
+
+def test_a_target_smaller_than_a_cell_still_has_one_that_answers() -> None:
+    central, _ = zones(torch.tensor([[101.0, 101.0, 103.0, 103.0]]), torch.tensor([True]), GRID)
+    assert central.nonzero().tolist() == [[0, 12, 12]]
+
+
+def test_no_cell_answers_in_a_negative_pair() -> None:
+    central, ignored = zones(torch.tensor([[80.0, 80.0, 144.0, 144.0]]), torch.tensor([False]), GRID)
+    assert not central.any()
+    assert not ignored.any()
+
+
+def test_true_boxes_and_sure_scores_cost_next_to_nothing() -> None:
+    truth = torch.tensor([[80.0, 80.0, 144.0, 144.0]])
+    positive = torch.tensor([True])
+    boxes = torch.tensor([112.0, 112.0, 64.0, 64.0]).reshape(1, 4, 1, 1).expand(1, 4, 28, 28)
+    central, _ = zones(truth, positive, GRID)
+    logits = torch.where(central, 12.0, -12.0)
+    losses = tracking_loss(logits, boxes, truth, positive, GRID, WEIGHTS)
+    assert losses.total.item() < 1e-3
+    assert losses.mean_iou.item() == pytest.approx(1)
+
+
+def test_a_high_score_where_the_target_is_not_costs_more_than_a_low_one() -> None:
+    truth, negative = torch.zeros(1, 4), torch.tensor([False])
+    boxes = torch.ones(1, 4, 28, 28)
+    sure, unsure = (
+        tracking_loss(torch.full((1, 28, 28), logit), boxes, truth, negative, GRID, WEIGHTS).total
+        for logit in (3.0, -3.0)
+    )
+    assert sure > 10 * unsure
+
+
+def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
+    assert rate_at(0, 110, 10) == pytest.approx(0.1)
+    assert rate_at(9, 110, 10) == pytest.approx(1)
+    assert rate_at(60, 110, 10) == pytest.approx(0.5)
+    assert rate_at(109, 110, 10) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.99)))
