@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from models.package import MODEL_CARD, SEARCH_GRAPH, TEMPLATE_GRAPH, WEIGHTS, Mo
 from models.runtimes.onnx import OnnxRuntime
 from models.spec import ModelSpec
 from training import checkpoint, model_card
+from training.recipe import read_recipe
 
 TOLERANCE = 1e-3
 """Largest difference between the graphs and torch that an export may show, in crop pixels and score."""
@@ -66,16 +67,17 @@ class SearchGraph(nn.Module):
         return select(logits.sigmoid(), boxes, size, loop, self.window, self.stride)
 
 
-def export(
-    source: Path, out: Path, *, scores: Mapping[str, Any] | None = None, loop: Mapping[str, float] | None = None
-) -> Exported:
+def export(source: Path, out: Path, *, scores: Mapping[str, Any] | None = None, recipe: Path | None = None) -> Exported:
     """Writes the package of a checkpoint's averaged weights to `out`.
 
-    scores: what `lockon evaluate` measured, for the manifest. loop: tuned loop constants that replace the recipe's.
-    Raises ExportFailed if a graph differs from torch by more than TOLERANCE."""
+    scores: what `lockon evaluate` measured, for the manifest. recipe: a recipe of the same network whose loop and
+    presence constants replace those of the checkpoint (they are tuned after training).
+    Raises ExportFailed if a graph differs from torch by more than TOLERANCE, or the recipe is of another network."""
     content = checkpoint.load(source)
-    recipe = content["recipe"]
-    spec = ModelSpec.from_json({**recipe["model"], "loop": {**recipe["model"]["loop"], **(loop or {})}})
+    name = content["recipe"]["name"]
+    spec = ModelSpec.from_json(content["recipe"]["model"])
+    if recipe is not None:
+        spec = _retuned(spec, read_recipe(recipe).model)
     network = build(spec)
     network.load_state_dict(content["average"])
     network.eval()
@@ -87,8 +89,14 @@ def export(
             raise ExportFailed(f"graphs and torch differ by {difference:.2g}; the limit is {TOLERANCE:g}")
         files: dict[str, Path | bytes] = {path.name: path for path in graphs}
         files[WEIGHTS] = save({key: value.contiguous() for key, value in network.state_dict().items()})
-        files[MODEL_CARD] = model_card.text(recipe["name"], spec, origin, scores or {}).encode()
-        return Exported(write_package(out, recipe["name"], spec, files, origin, scores or {}), difference)
+        files[MODEL_CARD] = model_card.text(name, spec, origin, scores or {}).encode()
+        return Exported(write_package(out, name, spec, files, origin, scores or {}), difference)
+
+
+def _retuned(trained: ModelSpec, tuned: ModelSpec) -> ModelSpec:
+    if (trained.network, trained.crop) != (tuned.network, tuned.crop):
+        raise ExportFailed(f"the recipe is of another network: {tuned.network}, {tuned.crop}")
+    return replace(trained, loop=tuned.loop, presence=tuned.presence)
 
 
 def _graphs(network: nn.Module, spec: ModelSpec, folder: Path) -> tuple[Path, Path]:

@@ -108,7 +108,8 @@ def normalized_precision_auc(predicted: FloatArray, truth: FloatArray) -> float:
 
 
 def _overlaps(predicted: FloatArray, truth: FloatArray) -> FloatArray:
-    return _finite_or(intersection_over_union(predicted, truth), 0.0)
+    # Rounding can lift the IoU of equal boxes above 1, and with it above the last threshold.
+    return np.minimum(_finite_or(intersection_over_union(predicted, truth), 0.0), 1.0)
 
 
 def _finite_or(values: FloatArray, replacement: float) -> FloatArray:

@@ -1,0 +1,43 @@
+"""Follow targets in live video with a Lockon server: `async with track(url, box=(x, y, w, h)) as t`."""
+
+from lockon_client.errors import (
+    AnswerTimeout,
+    Busy,
+    ConnectFailed,
+    FrameInvalid,
+    FrameRejected,
+    InvalidRequest,
+    LockonError,
+    NotAllowed,
+    NotFound,
+    StreamClosed,
+    TargetRefused,
+)
+from lockon_client.images import Frame
+from lockon_client.messages import Ack, Box, Result, State, TargetResult, Welcome
+from lockon_client.tracking import Track, track
+from lockon_client.version import __version__
+
+__all__ = [
+    "Ack",
+    "AnswerTimeout",
+    "Box",
+    "Busy",
+    "ConnectFailed",
+    "Frame",
+    "FrameInvalid",
+    "FrameRejected",
+    "InvalidRequest",
+    "LockonError",
+    "NotAllowed",
+    "NotFound",
+    "Result",
+    "State",
+    "StreamClosed",
+    "TargetRefused",
+    "TargetResult",
+    "Track",
+    "Welcome",
+    "__version__",
+    "track",
+]

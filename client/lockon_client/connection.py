@@ -1,0 +1,84 @@
+"""Opens and closes the WebSocket, and turns the library's exceptions into this package's errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit, urlunsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.http11 import Response
+from websockets.typing import Subprotocol
+
+from lockon_client.errors import ConnectFailed, LockonError, from_close, from_refusal
+from lockon_client.protocol import SUBPROTOCOL, bye
+
+_CLOSE_TIMEOUT_S = 3.0
+# The largest text the protocol allows is 64 KiB; a server that sends more is not a Lockon server.
+_MAX_TEXT_BYTES = 64 * 1024
+_SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+
+
+def stream_url(url: str) -> str:
+    """The stream's address: `/v1/stream` where `url` has no path; http(s) becomes ws(s)."""
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.netloc:
+        raise ConnectFailed(f"{url!r} is no address of a server; it looks like ws://127.0.0.1:8000")
+    path = "/v1/stream" if parts.path in ("", "/") else parts.path
+    return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))
+
+
+@asynccontextmanager
+async def opened(url: str, timeout_s: float) -> AsyncIterator[ClientConnection]:
+    """A socket with the Lockon sub-protocol; says `bye` and closes it at the end, in bounded time."""
+    socket = await _connected(url, timeout_s)
+    try:
+        yield socket
+    finally:
+        with suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await socket.send(bye())
+        await socket.close()
+
+
+async def _connected(url: str, timeout_s: float) -> ClientConnection:
+    try:
+        return await connect(
+            url,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            compression=None,  # images do not shrink, and each side would keep a context of tens of kilobytes
+            max_size=_MAX_TEXT_BYTES,
+            open_timeout=timeout_s,
+            close_timeout=_CLOSE_TIMEOUT_S,
+        )
+    except InvalidStatus as error:
+        raise _refusal(error.response) from error
+    except InvalidURI as error:
+        raise ConnectFailed(f"{url!r} is not a WebSocket address") from error
+    except TimeoutError as error:
+        raise ConnectFailed(f"no answer from {url} within {timeout_s:g} s") from error
+    except (OSError, InvalidHandshake, WebSocketException) as error:
+        raise ConnectFailed(f"cannot open {url}: {error}; is a Lockon server running there?") from error
+
+
+def closed_error(error: ConnectionClosed) -> LockonError:
+    """The error for a connection that ended; without a close frame the line broke (1006)."""
+    frame = error.rcvd
+    return from_close(frame.code, frame.reason) if frame else from_close(1006, "")
+
+
+def _refusal(response: Response) -> LockonError:
+    """The error for an HTTP answer, read from its problem body where it has one."""
+    try:
+        problem = json.loads(response.body or b"{}")
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    wait = response.headers.get("Retry-After", "")
+    retry_after_s = float(wait) if wait.isdigit() else None
+    detail = str(problem.get("detail") or problem.get("title") or "")
+    return from_refusal(response.status_code, str(problem.get("code") or ""), detail, retry_after_s)

@@ -1,0 +1,104 @@
+"""Takes frames from the caller and hands them out one at a time: newest first, or every one in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lockon_client.images import Frame, checked, encoded, needs_encoding
+
+_END = object()
+
+
+def now_us() -> int:
+    """This machine's monotonic clock, microseconds; only differences mean anything."""
+    return time.monotonic_ns() // 1000
+
+
+class Changes:
+    """Lets tasks wait until something about shared state holds."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wakes every waiting task, to look again."""
+        self._event.set()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Returns once `holds()` is true; nothing is awaited between a look and the wait, so no change is missed."""
+        while not holds():
+            await self.once()
+
+    async def once(self) -> None:
+        """Returns after the next change."""
+        self._event.clear()
+        await self._event.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A frame and when it came, on the clock of `now_us`."""
+
+    frame: Frame
+    ts_us: int
+
+    async def image(self) -> bytes:
+        """The compressed image; arrays are encoded in a thread."""
+        if needs_encoding(self.frame):
+            return await asyncio.to_thread(encoded, self.frame)
+        return checked(self.frame)
+
+
+class Feed:
+    """One place for the next frame to send, and the task that fills it from the caller's frames."""
+
+    def __init__(self, changes: Changes, *, every: bool) -> None:
+        self._changes = changes
+        self._every = every
+        self._next: Stamped | None = None
+        self.exhausted = False
+        self.skipped = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a frame is there to be sent."""
+        return self._next is not None
+
+    def take(self) -> Stamped:
+        """The frame to send now."""
+        assert self._next is not None, "look at `waiting` first"
+        stamped, self._next = self._next, None
+        self._changes.tell()
+        return stamped
+
+    async def fill(self, frames: AsyncIterable[Frame] | Iterable[Frame]) -> None:
+        """Reads `frames` to their end. A newer frame replaces one that was not sent yet, unless every frame counts."""
+        async for frame in _one_by_one(frames):
+            if self._every:
+                await self._changes.until(lambda: not self.waiting)
+            elif self.waiting:
+                self.skipped += 1
+            self._next = Stamped(frame, now_us())
+            self._changes.tell()
+        self.exhausted = True
+        self._changes.tell()
+
+
+async def _one_by_one(frames: AsyncIterable[Frame] | Iterable[Frame]) -> AsyncIterator[Frame]:
+    if isinstance(frames, AsyncIterable):
+        async for frame in frames:
+            yield frame
+        return
+    # A camera's iterator blocks until its next picture, so it is asked in a thread.
+    iterator = iter(frames)
+    while (item := await asyncio.to_thread(_following, iterator)) is not _END:
+        yield item
+
+
+def _following(iterator: Any) -> Any:
+    """The next item, or _END: StopIteration cannot travel through a future."""
+    return next(iterator, _END)

@@ -1,0 +1,207 @@
+"""What the server says: every message as a frozen dataclass, parsed from its JSON text without any socket.
+
+Unknown fields and message types are ignored and an unknown state reads as `uncertain`, as version 1 of the protocol
+asks of its clients.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from lockon_client.errors import StreamClosed
+
+
+class Box(NamedTuple):
+    """x, y, w, h in pixels of the full frame; x, y is the top-left corner, 0-based."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+class State(StrEnum):
+    """How sure the tracker is; `reacquired` is told exactly once."""
+
+    INITIALIZING = "initializing"
+    TRACKING = "tracking"
+    UNCERTAIN = "uncertain"
+    LOST = "lost"
+    REACQUIRED = "reacquired"
+
+
+_STATES = frozenset(state.value for state in State)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetResult:
+    """Where one target is. `box` is frozen while the target is lost; `score` and `raw` are 0 to 1."""
+
+    id: str
+    box: Box
+    score: float
+    raw: float | None
+    state: State
+    lost_ms: float | None
+    search: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to one frame.
+
+    `true_age_ms` is the time from handing the frame to this package until its result was here, on this machine's own
+    clock; `age_ms` is the server's estimate. `dropped` counts frames the server left out since the result before,
+    `skipped` all frames that this package left out so far because newer ones were there.
+    """
+
+    seq: int
+    epoch: int
+    ts_us: int | None
+    targets: tuple[TargetResult, ...]
+    age_ms: float
+    true_age_ms: float | None
+    dropped: int
+    dropped_total: int
+    skipped: int
+    timings: Mapping[str, float] = field(default_factory=dict)
+    fps_in: float | None = None
+    fps_out: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The server's first message: the session and what it allows."""
+
+    session: str
+    epoch: int
+    model: str
+    mode: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The answer to one target operation."""
+
+    op: str
+    ok: bool
+    on_seq: int | None
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the server did not like but lives with; `seq` names a rejected frame."""
+
+    code: str
+    detail: str
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An `error` message; after a fatal one the server closes the connection."""
+
+    code: str
+    detail: str
+    fatal: bool
+    seq: int | None
+    op: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The server asks for a pong with the same numbers."""
+
+    n: int
+    t_ms: float
+
+
+Message = Welcome | Result | Ack | Warned | Failed | Ping
+
+
+def parse(text: str, now_us: int, skipped: int) -> Message | None:
+    """The message in `text`; None for types this version does not know or need (event, pong, credit ...).
+
+    `now_us` is the clock the frames were stamped with, `skipped` the count to report in a result.
+    Raises StreamClosed where the text breaks the protocol: nothing after it could be trusted.
+    """
+    try:
+        raw = json.loads(text)
+        return _message(raw, now_us, skipped)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StreamClosed(f"the server sent a message that breaks the protocol: {text[:200]!r}") from error
+
+
+def _message(raw: Mapping[str, Any], now_us: int, skipped: int) -> Message | None:
+    match raw["type"]:
+        case "result":
+            return _result(raw, now_us, skipped)
+        case "welcome":
+            return _welcome(raw)
+        case "ack":
+            return Ack(raw["op"], raw["ok"], raw.get("on_seq"), raw.get("code") or "", raw.get("detail") or "")
+        case "warning":
+            seq = raw.get("seq", (raw.get("data") or {}).get("seq"))
+            return Warned(_rejected_reason(raw), raw.get("detail") or "", seq)
+        case "error":
+            return Failed(raw["code"], raw.get("detail") or "", bool(raw.get("fatal")), raw.get("seq"), raw.get("op"))
+        case "ping":
+            return Ping(raw["n"], raw["t_ms"])
+    return None
+
+
+def _rejected_reason(raw: Mapping[str, Any]) -> str:
+    """`frame_rejected:<reason>` where a reason is told, else the warning's own code."""
+    reason = (raw.get("data") or {}).get("reason")
+    return f"{raw['code']}:{reason}" if reason else str(raw["code"])
+
+
+def _result(raw: Mapping[str, Any], now_us: int, skipped: int) -> Result:
+    ts_us = raw.get("ts_us")
+    fps = raw.get("fps") or {}
+    return Result(
+        seq=raw["seq"],
+        epoch=raw.get("epoch", 1),
+        ts_us=ts_us,
+        targets=tuple(_target(target) for target in raw["targets"]),
+        age_ms=raw["age_ms"],
+        true_age_ms=None if ts_us is None else (now_us - ts_us) / 1000,
+        dropped=raw.get("dropped", 0),
+        dropped_total=raw.get("dropped_total", 0),
+        skipped=skipped,
+        timings=raw.get("timings") or {},
+        fps_in=fps.get("in"),
+        fps_out=fps.get("out"),
+    )
+
+
+def _target(raw: Mapping[str, Any]) -> TargetResult:
+    x, y, w, h = raw["box"]
+    state = raw["state"]
+    return TargetResult(
+        id=raw["id"],
+        box=Box(x, y, w, h),
+        score=raw["score"],
+        raw=raw.get("raw"),
+        state=State(state) if state in _STATES else State.UNCERTAIN,
+        lost_ms=raw.get("lost_ms"),
+        search=raw.get("search", "local"),
+    )
+
+
+def _welcome(raw: Mapping[str, Any]) -> Welcome:
+    model = raw.get("model") or {}
+    return Welcome(
+        session=raw["session"],
+        epoch=raw.get("epoch", 1),
+        model=model["id"] if isinstance(model, dict) else str(model),
+        mode=raw.get("mode", "latest"),
+        targets=tuple(target["id"] for target in raw.get("targets") or ()),
+    )

@@ -1,0 +1,135 @@
+"""What the client says, and how many frames may be on their way: the protocol without any socket or clock."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SUBPROTOCOL = "lockon.v1"
+HEADER_BYTES = 32
+
+# magic, version, kind, flags, seq, crop_w, crop_h, ts_us, origin_x, origin_y, full_w, full_h; little-endian
+_HEADER = struct.Struct("<4sBBHIHHQHHHH")
+_MAGIC = b"LKON"
+_KIND_FULL_FRAME = 0
+_FLAG_MUST_PROCESS = 1 << 0
+_FLAG_TS_VALID = 1 << 2
+
+# A live client needs one frame in work and one in the server's slot; more would only be dropped there.
+LIVE_WINDOW = 2
+# Half of the server's queue of 8 must-process frames keeps it busy without ever filling it.
+EVERY_WINDOW = 4
+# An operation may wait on the server for the next frame; results nobody reads must not hold that frame back.
+_WINDOW_FOR_OPERATIONS = 2
+
+TargetRequest = Mapping[str, Any]
+
+
+def encode_frame(image: bytes, seq: int, ts_us: int, *, must_process: bool) -> bytes:
+    """The binary message for one full frame: 32-byte header, then the compressed image as it is."""
+    flags = _FLAG_TS_VALID | (_FLAG_MUST_PROCESS if must_process else 0)
+    return _HEADER.pack(_MAGIC, 1, _KIND_FULL_FRAME, flags, seq, 0, 0, ts_us, 0, 0, 0, 0) + image
+
+
+def target_request(
+    box: Sequence[float], target_id: str | None = None, label: str | None = None, on_seq: int | None = None
+) -> dict[str, Any]:
+    """One target as `hello` and `targets.set` take it; box is x, y, w, h in frame pixels."""
+    if len(box) != 4:
+        raise ValueError(f"a box is x, y, w, h; got {len(box)} numbers: {tuple(box)!r}")
+    optional = {"id": target_id, "label": label, "on_seq": on_seq}
+    return {"box": [float(value) for value in box]} | {
+        key: value for key, value in optional.items() if value is not None
+    }
+
+
+def hello(version: str, create: Mapping[str, Any] | None) -> str:
+    """The first message; `create` makes a session, None joins the one that the address names."""
+    message: dict[str, Any] = {
+        "type": "hello",
+        "versions": [1],
+        "client": {"name": "lockon-client-python", "version": version},
+    }
+    if create is not None:
+        message["create"] = dict(create)
+    return _text(message)
+
+
+def create_request(model: str | None, targets: Sequence[TargetRequest], *, every: bool) -> dict[str, Any]:
+    """The body that makes a session."""
+    body: dict[str, Any] = {"mode": "every" if every else "latest", "targets": [dict(target) for target in targets]}
+    if model is not None:
+        body["model"] = model
+    return body
+
+
+def target_operation(kind: str, op: str, target: Mapping[str, Any]) -> str:
+    """`target.add`, `target.update` or `target.remove`; `op` comes back in the ack."""
+    return _text({"type": kind, "op": op, **target})
+
+
+def pong(n: int, t_ms: float) -> str:
+    """The answer to a ping."""
+    return _text({"type": "pong", "n": n, "t_ms": t_ms})
+
+
+def bye() -> str:
+    """The last message: the session is not needed any more."""
+    return _text({"type": "bye", "keep": False})
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    return json.dumps(message, allow_nan=False, separators=(",", ":"))
+
+
+class FrameWindow:
+    """Numbers the frames and knows which of them have no answer yet.
+
+    A place is free again once the result was read, so results waiting for a slow reader are bounded as well.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._last = 0
+        self._unanswered: list[int] = []
+        self._unread = 0
+
+    @property
+    def unanswered(self) -> int:
+        """How many frames are out without an answer."""
+        return len(self._unanswered)
+
+    def has_room(self, waiting_operations: int) -> bool:
+        """Whether one more frame may be sent."""
+        room = self._size + (_WINDOW_FOR_OPERATIONS if waiting_operations else 0)
+        return len(self._unanswered) + self._unread < room
+
+    def sent(self) -> int:
+        """The number for the frame that is sent now, 1 for the first one."""
+        self._last += 1
+        self._unanswered.append(self._last)
+        return self._last
+
+    def expects(self, seq: int) -> bool:
+        """Whether frame `seq` was sent and has no answer yet."""
+        return seq in self._unanswered
+
+    def answered(self, seq: int) -> tuple[int, ...]:
+        """Takes in the result for `seq`, to be read; returns earlier frames that will never get one.
+
+        Results come in increasing order, so whatever is older than `seq` was left out by the server.
+        """
+        passed_over = tuple(other for other in self._unanswered if other < seq)
+        self._unanswered = [other for other in self._unanswered if other > seq]
+        self._unread += 1
+        return passed_over
+
+    def refused(self, seq: int) -> None:
+        """Forgets a frame that the server rejected."""
+        self._unanswered = [other for other in self._unanswered if other != seq]
+
+    def read(self) -> None:
+        """Notes that the caller took one result."""
+        self._unread -= 1

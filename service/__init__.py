@@ -1,0 +1,1 @@
+"""The doors and the engine: everything between a socket and the models."""

@@ -1,0 +1,152 @@
+"""`lockon track`: follow one target through a video, a folder of images or a camera's picture."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from service.commands.failures import CommandFailed, reported, silence_opencv
+
+if TYPE_CHECKING:
+    from models.geometry import Box
+    from models.presence import State
+    from models.runtimes.base import ByteArray
+    from models.tracker import Tracker
+    from service.commands.frames import Source
+
+
+class Found(NamedTuple):
+    """Where the target is in one frame."""
+
+    box: Box
+    score: float
+    state: State
+
+
+Sink = Callable[["ByteArray", int, Found], None]
+"""Takes each frame, its index and what was found in it."""
+
+
+def track(
+    source: Annotated[
+        str, typer.Argument(metavar="VIDEO|FOLDER|CAMERA", help="A video, images, or a camera's number.")
+    ],
+    box: Annotated[
+        str | None, typer.Option("--box", metavar="x,y,w,h", help="The target in the first frame, in pixels.")
+    ] = None,
+    select: Annotated[bool, typer.Option("--select", help="Drag the box in a window instead.")] = False,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Name of a model, or path of a package's folder.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write a video with box, score and state.", dir_okay=False)
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write one JSON line per frame.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Follow one target and write where it is in every frame.
+
+    Without --out and --json the JSON lines go to the standard output. Ctrl-C ends a camera's recording.
+    """
+    if (box is None) == (not select):
+        raise typer.BadParameter("give the target's box either with --box x,y,w,h or with --select")
+    silence_opencv()
+    first_box = None if box is None else _parsed_box(box)
+    from models.package import DEFAULT_MODEL, PackageInvalid, load_tracker
+    from models.tracker import TargetInvalid
+    from service.commands.frames import open_source
+    from training.evaluation.sequences import SequenceInvalid
+
+    with reported(PackageInvalid, TargetInvalid, SequenceInvalid), contextlib.ExitStack() as stack:
+        tracker = load_tracker(model or DEFAULT_MODEL)
+        opened = open_source(source)
+        sinks = _sinks(stack, out, json_path, opened.fps)
+        summary = _followed(tracker, opened, first_box, sinks)
+    typer.echo(summary, err=True)
+
+
+def _parsed_box(text: str) -> Box:
+    from models.geometry import Box
+
+    try:
+        x, y, w, h = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not x,y,w,h: four numbers", param_hint="--box") from error
+    return Box(x, y, w, h)
+
+
+def _followed(tracker: Tracker, source: Source, box: Box | None, sinks: list[Sink]) -> str:
+    """Drives the tracker through the source; returns one line that says how it went."""
+    states: Counter[str] = Counter()
+    started = time.perf_counter()
+    # Ctrl-C is how a camera's recording ends; anything else that is cut short should not look complete.
+    stop = contextlib.suppress(KeyboardInterrupt) if source.is_camera else contextlib.nullcontext()
+    with stop:
+        for index, (frame, found) in enumerate(_results(tracker, source, box)):
+            for sink in sinks:
+                sink(frame, index, found)
+            states[found.state] += 1
+    frames, seconds = states.total(), time.perf_counter() - started
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    return f"{frames} frames in {seconds:.1f} s ({frames / seconds:.0f} frames/s): {counts}"
+
+
+def _results(tracker: Tracker, source: Source, box: Box | None) -> Iterator[tuple[ByteArray, Found]]:
+    """Each frame and what was found in it; the first frame's box is the given one."""
+    from service.commands.selection import select_box
+
+    first = next(source.frames, None)
+    if first is None:
+        raise CommandFailed("the source has no frames")
+    given = box or select_box(first)
+    target = tracker.start(first, given)
+    yield first, Found(given, 1.0, target.presence.state)
+    for frame in _shown(source):
+        estimate = tracker.follow(target, frame)
+        yield frame, Found(estimate.box, estimate.score, estimate.state)
+
+
+def _shown(source: Source) -> Iterator[ByteArray]:
+    """The source's remaining frames, with a progress bar on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = ("tracking", BarColumn(), MofNCompleteColumn(), "frames", TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        remaining = None if source.count is None else source.count - 1
+        yield from progress.track(source.frames, total=remaining)
+
+
+def _sinks(stack: contextlib.ExitStack, out: Path | None, json_path: Path | None, fps: float) -> list[Sink]:
+    """What is done with each result; files are closed when the stack is."""
+    sinks: list[Sink] = []
+    if out is not None:
+        sinks.append(_video_sink(stack, out, fps))
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        file = stack.enter_context(json_path.open("w", encoding="utf-8"))
+        sinks.append(lambda _frame, index, found: typer.echo(_json_line(index, found), file=file))
+    elif out is None:
+        sinks.append(lambda _frame, index, found: typer.echo(_json_line(index, found)))
+    return sinks
+
+
+def _video_sink(stack: contextlib.ExitStack, path: Path, fps: float) -> Sink:
+    from service.commands.drawing import VideoFile, drawn
+
+    video = stack.enter_context(VideoFile(path, fps))
+    return lambda frame, _index, found: video.write(drawn(frame, *found))
+
+
+def _json_line(index: int, found: Found) -> str:
+    numbers = [round(value, 4) for value in found.box.xywh()]
+    return json.dumps({"frame": index, "box": numbers, "score": round(found.score, 4), "state": found.state})

@@ -1,0 +1,30 @@
+"""`lockon train`: a training run from a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.failures import reported, require_train_extra
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="Recipe, a TOML file; see training/recipes.", dir_okay=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for checkpoints and logs; runs/<recipe> if not given."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")] = False,
+) -> None:
+    """Train a model from a recipe. A run that was stopped goes on with --resume, to the same weights."""
+    with reported():
+        require_train_extra()
+    from models.spec import SpecInvalid
+    from training.fit import TrainingFailed
+    from training.fit import train as run
+
+    with reported(SpecInvalid, TrainingFailed, ValueError):
+        last = run(recipe, out or Path("runs") / recipe.stem, resume=resume)
+    typer.echo(last)

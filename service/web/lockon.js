@@ -1,0 +1,282 @@
+/**
+ * Lockon's JavaScript client: an ES module without dependencies, for pages and workers (it never touches the DOM).
+ *
+ *   const link = new Lockon("/v1/stream", { targets: [{ id: "cup", box: [410, 220, 64, 60] }] });
+ *   link.addEventListener("result", ({ detail }) => console.log(detail.seq, detail.targets[0].box));
+ *   link.send(jpegBlob);                       // as often as you like: newest frames win, the others are counted
+ *   await link.add({ id: "ball", box: [10, 20, 30, 30] }, { onSeq: link.lastSeq });
+ *
+ * Events: open (detail: the welcome message), result (plus true_age_ms and skipped), event, warning, error
+ * (detail: {code, detail, fatal}) and close (detail: {code, reason, words, expected}).
+ */
+
+const SUBPROTOCOL = "lockon.v1";
+const HEADER_BYTES = 32;
+const MAGIC = 0x4c4b4f4e; // "LKON", the only big-endian field
+const KIND_FULL_FRAME = 0;
+const FLAG_MUST_PROCESS = 1 << 0;
+const FLAG_DISCONTINUITY = 1 << 1;
+const FLAG_TS_VALID = 1 << 2;
+const HEADER_VERSION = 1;
+
+/** One frame in work and one in the server's slot; more would only be dropped there. */
+const MAX_UNANSWERED = 2;
+/** A frame whose answer never comes (the server tells of rejected ones at most every 5 s) must not block for ever. */
+const FORGET_FRAME_MS = 2000;
+/** As many as the server's queue of must-process frames holds. */
+const MAX_WAITING_FOR_OPEN = 8;
+const ACK_TIMEOUT_MS = 10000;
+const CONNECT_TIMEOUT_MS = 10000;
+/** Browsers send no pings of their own, and proxies cut idle lines. */
+const PING_INTERVAL_MS = 15000;
+
+const CLOSE_WORDS = {
+  1000: "The server ended the stream.",
+  1001: "The server is going away.",
+  1006: "The connection broke, or no server answers at this address.",
+  1008: "The server refused the connection.",
+  1009: "The image is too large for the server.",
+  1011: "The server failed, or the connection stopped answering.",
+  1012: "The server is restarting. Try again in a moment.",
+  1013: "The server is overloaded. Try again in a moment.",
+  4400: "The server did not accept the request.",
+  4401: "The access key is missing or has expired.",
+  4403: "The access key does not allow this.",
+  4404: "There is no such session.",
+  4408: "The connection was idle for too long.",
+  4409: "Another connection took the session over.",
+  4410: "The session was deleted or has expired.",
+  4413: "Too much data in too short a time.",
+  4415: "The server could not use the images.",
+  4422: "Too many invalid requests.",
+  4429: "Too many frames in too short a time.",
+  4503: "The server is full. Try again in a moment.",
+};
+
+/** A close code in plain words. */
+export function closeWords(code, reason = "") {
+  const words = CLOSE_WORDS[code] ?? "The server closed the connection.";
+  return reason ? `${words} (${reason})` : words;
+}
+
+/** The 32 bytes before an image: {seq, tsUs, must, discontinuity} to ArrayBuffer, little-endian but for the magic. */
+export function frameHeader({ seq, tsUs, must = false, discontinuity = false }) {
+  const view = new DataView(new ArrayBuffer(HEADER_BYTES));
+  view.setUint32(0, MAGIC, false);
+  view.setUint8(4, HEADER_VERSION);
+  view.setUint8(5, KIND_FULL_FRAME);
+  view.setUint16(6, FLAG_TS_VALID | (must ? FLAG_MUST_PROCESS : 0) | (discontinuity ? FLAG_DISCONTINUITY : 0), true);
+  view.setUint32(8, seq, true);
+  view.setBigUint64(16, BigInt(Math.max(0, Math.round(tsUs))), true);
+  return view.buffer;
+}
+
+/** What a failed target operation rejects with; `code` is the server's. */
+export class LockonError extends Error {
+  constructor(detail, code = "") {
+    super(detail);
+    this.name = "LockonError";
+    this.code = code;
+  }
+}
+
+/** One stream to a Lockon server. It connects at once; listen for `open` and `close`. */
+export class Lockon extends EventTarget {
+  #socket;
+  #sentAt = new Map(); // seq -> when sent, of frames without an answer; oldest first
+  #waiting = []; // must-process frames that came before the socket was open
+  #operations = new Map(); // op -> {resolve, reject, timer}
+  #operationCount = 0;
+  #frameBytes = 0;
+  #pinger;
+  #connectTimer;
+  #closing = false;
+  #fatal = null;
+  #resolveClosed;
+
+  /**
+   * url: "/v1/stream" (a session of its own) or a session's stream_url; http(s) and relative addresses work too.
+   * targets: [{id?, box: [x, y, w, h], label?, on_seq?}]; mode: "latest" or "every".
+   */
+  constructor(url, { model = null, targets = [], mode = "latest" } = {}) {
+    super();
+    this.lastSeq = 0;
+    this.skipped = 0;
+    this.sent = 0;
+    this.session = null;
+    this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
+    const address = new URL(url, globalThis.location?.href);
+    address.protocol = address.protocol.replace(/^http/, "ws");
+    const create = { mode, targets, ...(model ? { model } : {}) };
+    const makesSession = !address.pathname.includes("/sessions/");
+    this.#socket = new WebSocket(address, SUBPROTOCOL);
+    this.#socket.onopen = () => this.#opened(makesSession ? create : undefined);
+    this.#socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
+    this.#socket.onclose = (event) => this.#ended(event.code, event.reason);
+    this.#connectTimer = setTimeout(() => this.#giveUp("no answer from the server"), CONNECT_TIMEOUT_MS);
+  }
+
+  /** Whether a frame sent now would go out; ask before the work of encoding one. */
+  get ready() {
+    this.#forgetOld();
+    const { readyState, bufferedAmount } = this.#socket;
+    return readyState === WebSocket.OPEN && bufferedAmount <= this.#frameBytes && this.#sentAt.size < MAX_UNANSWERED;
+  }
+
+  /** Notes that a frame was left out by the caller because `ready` was false. */
+  skip() {
+    this.skipped += 1;
+  }
+
+  /**
+   * Sends one JPEG, PNG or WebP image (Blob or ArrayBuffer) and returns its seq, or null if it was skipped.
+   * seq must be larger than the last one; tsMs is the capture time on performance.now()'s clock.
+   * must: processed whatever comes after it, and kept until the socket is open.
+   */
+  send(image, { seq = this.lastSeq + 1, tsMs = performance.now(), must = false, discontinuity = false } = {}) {
+    if (seq <= this.lastSeq) throw new RangeError(`seq ${seq} is not larger than the last one, ${this.lastSeq}`);
+    const connecting = this.#socket.readyState === WebSocket.CONNECTING;
+    const goes = must ? this.#socket.readyState <= WebSocket.OPEN : this.ready;
+    if (!goes || (connecting && this.#waiting.length >= MAX_WAITING_FOR_OPEN)) {
+      this.skip();
+      return null;
+    }
+    this.lastSeq = seq;
+    const message = new Blob([frameHeader({ seq, tsUs: tsMs * 1000, must, discontinuity }), image]);
+    if (connecting) this.#waiting.push([seq, message]);
+    else this.#sendFrame(seq, message);
+    return seq;
+  }
+
+  /** Follows one more target: {box: [x, y, w, h], id?, label?}, seen in frame onSeq. Resolves with the ack. */
+  add(target, { onSeq = "next" } = {}) {
+    return this.#operate("target.add", { ...target, on_seq: onSeq });
+  }
+
+  /** Starts a target anew at another box: {id, box}. */
+  update(target, { onSeq = "next" } = {}) {
+    return this.#operate("target.update", { ...target, on_seq: onSeq });
+  }
+
+  /** Forgets a target. */
+  remove(id) {
+    return this.#operate("target.remove", { id });
+  }
+
+  /** Ends the session. */
+  close() {
+    if (this.#closing) return;
+    this.#closing = true;
+    if (this.#socket.readyState === WebSocket.OPEN) this.#sendText({ type: "bye", keep: false });
+    this.#socket.close(1000);
+  }
+
+  #opened(create) {
+    this.#sendText({ type: "hello", versions: [1], client: { name: "lockon-js", version: "0.1.0" }, create });
+    this.#pinger = setInterval(() => {
+      this.#sendText({ type: "ping", n: ++this.#operationCount, t_ms: performance.now() });
+    }, PING_INTERVAL_MS);
+    for (const [seq, message] of this.#waiting.splice(0)) this.#sendFrame(seq, message);
+    for (const { text } of this.#operations.values()) this.#sendText(text);
+  }
+
+  #sendFrame(seq, message) {
+    this.#socket.send(message);
+    this.#frameBytes = message.size;
+    this.#sentAt.set(seq, performance.now());
+    this.sent += 1;
+  }
+
+  #sendText(message) {
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  #operate(type, target) {
+    const op = `op${++this.#operationCount}`;
+    const text = { type, op, ...target };
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => this.#settle(op, (wait) => wait.reject(new LockonError("The server did not answer in time.", "timeout"))),
+        ACK_TIMEOUT_MS,
+      );
+      this.#operations.set(op, { resolve, reject, timer, text });
+      if (this.#socket.readyState === WebSocket.OPEN) this.#sendText(text);
+      else if (this.#socket.readyState !== WebSocket.CONNECTING) {
+        this.#settle(op, (wait) => wait.reject(new LockonError("The stream is closed.", "closed")));
+      }
+    });
+  }
+
+  #settle(op, how) {
+    const wait = this.#operations.get(op);
+    if (!wait) return;
+    clearTimeout(wait.timer);
+    this.#operations.delete(op);
+    how(wait);
+  }
+
+  #received(message) {
+    switch (message.type) {
+      case "welcome":
+        clearTimeout(this.#connectTimer);
+        this.session = message.session;
+        return this.#tell("open", message);
+      case "result":
+        this.#answeredUpTo(message.seq);
+        message.true_age_ms = message.ts_us == null ? null : performance.now() - message.ts_us / 1000;
+        message.skipped = this.skipped;
+        return this.#tell("result", message);
+      case "ack":
+        return this.#settle(message.op, (wait) => {
+          if (message.ok) wait.resolve(message);
+          else wait.reject(new LockonError(message.detail ?? message.code, message.code));
+        });
+      case "warning":
+        this.#sentAt.delete(message.seq ?? message.data?.seq);
+        return this.#tell("warning", message);
+      case "error":
+        this.#sentAt.delete(message.seq);
+        if (message.fatal) this.#fatal = message;
+        return this.#tell("error", message);
+      case "ping":
+        return this.#sendText({ type: "pong", n: message.n, t_ms: message.t_ms, clock_ms: performance.now() });
+      case "event":
+      case "goaway":
+        return this.#tell(message.type, message);
+    }
+    return undefined; // types of later versions are ignored
+  }
+
+  /** Results come in increasing order: what is older than `seq` was dropped by the server. */
+  #answeredUpTo(seq) {
+    for (const sent of this.#sentAt.keys()) if (sent <= seq) this.#sentAt.delete(sent);
+  }
+
+  #forgetOld() {
+    const limit = performance.now() - FORGET_FRAME_MS;
+    for (const [seq, at] of this.#sentAt) if (at < limit) this.#sentAt.delete(seq);
+  }
+
+  #giveUp(reason) {
+    this.#socket.close();
+    this.#ended(1006, reason);
+  }
+
+  #ended(code, reason) {
+    this.#socket.onclose = this.#socket.onmessage = this.#socket.onopen = null;
+    clearInterval(this.#pinger);
+    clearTimeout(this.#connectTimer);
+    for (const op of [...this.#operations.keys()]) {
+      this.#settle(op, (wait) => wait.reject(new LockonError("The stream was closed.", "closed")));
+    }
+    this.#sentAt.clear();
+    const words = this.#fatal?.detail ?? closeWords(code, reason);
+    const detail = { code, reason, words, error: this.#fatal?.code ?? null, expected: this.#closing };
+    this.#tell("close", detail);
+    this.#resolveClosed(detail);
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

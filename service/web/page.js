@@ -1,0 +1,325 @@
+/** The page: joins the picture source, the stream, the canvas and the numbers. */
+
+import { Lockon } from "./lockon.js";
+import { Panel } from "./panel.js";
+import { Picture } from "./picture.js";
+import { Source, cameras } from "./source.js";
+
+const COLOURS = ["#3ddc97", "#4cc9f0", "#ffc857", "#f78fb3", "#b79cff", "#ff9f5a", "#8be04e", "#ff7b7b"];
+const MAX_TARGETS = COLOURS.length; // also the server's limit
+/**
+ * While a box is drawn on a standing picture the server must still have that frame when the box comes. It keeps 16
+ * frames and catches up on 8, so at most that many follow meanwhile.
+ */
+const DRAFT_FRAME_INTERVAL_MS = 250;
+const DRAFT_FRAMES = 8;
+const STALE_MS = 500; // without a result for so long, the age shown grows by itself
+
+const element = (id) => document.getElementById(id);
+const panel = new Panel();
+const picture = new Picture(element("picture"), element("stage"));
+const source = new Source(element("video"), onFrame);
+
+const targets = new Map(); // id -> {id, label, colour, box, state, score, lost_ms}
+let selected = null;
+let link = null;
+let primed = null; // settles when the frame a stream begins with is on its way
+let frameCount = 0; // seq of the newest frame
+let busy = false; // one frame is grabbed and encoded at a time
+let latest = null; // newest result
+let draft = null; // {sent, lastAt} while a box is drawn
+let resumeAfterDraft = false;
+let targetCount = 0;
+
+// Frames
+
+async function onFrame(tsMs) {
+  if (document.hidden || !source.kind) return;
+  if (link ? !mayStream(tsMs) : busy || picture.frozen) return;
+  const stream = link;
+  busy = true;
+  try {
+    const seq = ++frameCount;
+    const { bitmap, jpeg } = await source.grab(stream !== null);
+    if (!source.kind) return;
+    picture.keep(seq, bitmap);
+    if (!stream && !link) picture.show(seq, []);
+    else if (stream && stream === link) stream.send(jpeg, { seq, tsMs });
+  } finally {
+    busy = false;
+  }
+}
+
+/** Whether this frame goes to the server; counts it as skipped where the stream is what holds it back. */
+function mayStream(tsMs) {
+  if (primed !== null) return false;
+  if (draft) {
+    if (busy || draft.sent >= DRAFT_FRAMES || tsMs - draft.lastAt < DRAFT_FRAME_INTERVAL_MS) return false;
+    draft = { sent: draft.sent + 1, lastAt: tsMs };
+  }
+  if (!busy && link.ready) return true;
+  link.skip();
+  return false;
+}
+
+// The stream
+
+/** Opens a stream whose first frame is `seq`, which is on show. */
+function openStream(seq) {
+  const stream = new Lockon("/v1/stream", { model: element("model").value || null });
+  let welcomed = false;
+  link = stream;
+  panel.connection("connecting");
+  panel.message(null);
+  stream.addEventListener("open", () => {
+    welcomed = true;
+    if (stream === link) panel.connection("connected");
+  });
+  stream.addEventListener("result", ({ detail }) => stream === link && onResult(detail));
+  stream.addEventListener("warning", ({ detail }) => panel.message(detail.detail));
+  stream.addEventListener("close", ({ detail }) => stream === link && onClosed(detail, welcomed));
+  primed = source.encode(picture.bitmap(seq)).then((jpeg) => {
+    stream.send(jpeg, { seq, must: true });
+    if (stream === link) primed = null;
+  });
+}
+
+function closeStream() {
+  const stream = link;
+  link = primed = latest = null;
+  stream?.close();
+  panel.connection("idle");
+}
+
+async function onClosed({ code, words }, welcomed) {
+  link = primed = latest = null;
+  forgetTargets();
+  panel.connection("closed");
+  const reason = code === 1006 && !welcomed ? await refusalWords() : words;
+  panel.message(`${reason} Drag a box to start again.`);
+}
+
+/** A browser does not tell why a WebSocket was refused; the server's own health does. */
+async function refusalWords() {
+  try {
+    const answer = await fetch("/readyz");
+    return answer.ok ? "The server refused the stream; it may be full." : "The server is full or not ready yet.";
+  } catch {
+    return "The server cannot be reached.";
+  }
+}
+
+function onResult(result) {
+  const heard = performance.now();
+  latest = { heard, ts: result.ts_us == null ? null : result.ts_us / 1000, age: result.true_age_ms, result };
+  const shapes = [];
+  for (const found of result.targets) {
+    const target = targets.get(found.id);
+    if (!target) continue; // removed here, while this result was on its way
+    if (target.state !== found.state) panel.announce(`${target.label}: ${found.state}`);
+    const { box, state, score, lost_ms } = found;
+    Object.assign(target, { box, state, score, lost_ms });
+    panel.row(target, target.id === selected);
+    shapes.push({ ...target });
+  }
+  picture.show(result.seq, shapes);
+  panel.counts({ fps: result.fps, dropped: result.dropped_total, skipped: link.skipped });
+  panel.age(latest.age, targets.size > 0);
+  panel.selected(targets.get(selected) ?? null);
+}
+
+/** The newest result gets older while none comes; so does its number. */
+function shownAge() {
+  if (!latest) return null;
+  const now = performance.now();
+  return latest.ts !== null && now - latest.heard > STALE_MS ? now - latest.ts : latest.age;
+}
+
+setInterval(() => latest && targets.size && !source.paused && panel.age(shownAge(), false), 250);
+
+// Targets
+
+async function addTarget(box, seq) {
+  if (targets.size >= MAX_TARGETS) return panel.message(`At most ${MAX_TARGETS} targets; remove one first.`);
+  const inUse = new Set([...targets.values()].map((target) => target.colour));
+  const colour = COLOURS.find((one) => !inUse.has(one));
+  const id = `t${++targetCount}`;
+  const target = { id, label: `Target ${targetCount}`, colour, box, state: "initializing", score: null, lost_ms: null };
+  targets.set(id, target);
+  panel.add(target);
+  select(id);
+  element("hint").hidden = true;
+  await startTarget(target, seq);
+  return undefined;
+}
+
+async function startTarget(target, seq) {
+  const stream = link;
+  const { id, box, label } = target;
+  try {
+    await primed;
+    try {
+      await stream.add({ id, box, label }, { onSeq: seq });
+    } catch (error) {
+      // The picture stood still for too long: the server has forgotten that frame and starts on the next one.
+      if (error.code !== "seq_too_old") throw error;
+      await stream.add({ id, box, label });
+    }
+  } catch (error) {
+    if (stream !== link) return; // onClosed has said why
+    panel.message(`${target.label} cannot be followed: ${error.message}`);
+    dropTarget(id);
+  }
+}
+
+function removeTarget(id) {
+  link?.remove(id).catch((error) => panel.message(error.message));
+  dropTarget(id);
+}
+
+/** Forgets a target here; without any, the stream has nothing to do. */
+function dropTarget(id) {
+  targets.delete(id);
+  panel.remove(id);
+  select(selected === id ? ([...targets.keys()].at(-1) ?? null) : selected);
+  if (targets.size === 0) closeStream();
+}
+
+function forgetTargets() {
+  for (const id of targets.keys()) panel.remove(id);
+  targets.clear();
+  select(null);
+}
+
+function select(id) {
+  selected = id;
+  panel.selected(targets.get(id) ?? null);
+  for (const target of targets.values()) panel.row(target, target.id === id);
+}
+
+picture.addEventListener("draft", () => {
+  if (!source.paused && source.kind === "file") {
+    source.pause();
+    resumeAfterDraft = true;
+  }
+  draft = { sent: 0, lastAt: performance.now() };
+  if (!link) openStream(picture.shown);
+});
+
+function endDraft() {
+  draft = null;
+  if (resumeAfterDraft) source.resume();
+  resumeAfterDraft = false;
+}
+
+picture.addEventListener("box", ({ detail }) => {
+  endDraft();
+  if (link) addTarget(detail.box, detail.seq); // else the stream was refused meanwhile, and the page says so
+});
+picture.addEventListener("cancel", () => {
+  endDraft();
+  if (targets.size === 0) closeStream();
+});
+picture.addEventListener("escape", () => selected && removeTarget(selected));
+picture.addEventListener("pause", togglePause);
+panel.addEventListener("select", ({ detail }) => select(detail));
+panel.addEventListener("remove", ({ detail }) => removeTarget(detail));
+
+// Picture sources
+
+async function openSource(opening) {
+  forgetTargets();
+  closeStream();
+  picture.clear();
+  panel.message(null);
+  try {
+    await opening();
+    for (const id of ["picture", "hint"]) element(id).hidden = false;
+    element("start").hidden = true;
+    element("pause").disabled = false;
+    showPause();
+  } catch (error) {
+    panel.message(error.message);
+  }
+}
+
+async function openCamera(deviceId) {
+  await openSource(() => source.openCamera(deviceId));
+  await listCameras(deviceId);
+}
+
+async function listCameras(current) {
+  const found = await cameras();
+  panel.cameras(found, source.kind === "camera" ? current || found[0]?.id : "");
+}
+
+function openFile(file) {
+  if (!file) return;
+  source.loop = element("loop").checked;
+  openSource(() => source.openFile(file));
+}
+
+function togglePause() {
+  if (source.paused) source.resume();
+  else source.pause();
+}
+
+function showPause() {
+  element("pause").textContent = source.paused ? "Play" : "Pause";
+}
+
+for (const type of ["play", "pause", "ended"]) element("video").addEventListener(type, showPause);
+element("start-camera").addEventListener("click", () => openCamera(""));
+element("cameras").addEventListener("change", ({ target }) => target.value && openCamera(target.value));
+for (const id of ["start-file", "open-file"]) element(id).addEventListener("click", () => element("file").click());
+element("file").addEventListener("change", ({ target }) => openFile(target.files[0]));
+element("pause").addEventListener("click", togglePause);
+element("loop").addEventListener("change", ({ target }) => (source.loop = target.checked));
+element("model").addEventListener("change", () => {
+  if (!link || picture.shown === null) return;
+  closeStream();
+  openStream(picture.shown);
+  for (const target of targets.values()) startTarget(target, picture.shown);
+});
+
+const stage = element("stage");
+stage.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  stage.classList.add("drop");
+});
+stage.addEventListener("dragleave", () => stage.classList.remove("drop"));
+stage.addEventListener("drop", (event) => {
+  event.preventDefault();
+  stage.classList.remove("drop");
+  openFile(event.dataTransfer.files[0]);
+});
+
+// Start
+
+async function listModels() {
+  try {
+    const answer = await fetch("/v1/models");
+    const { items } = await answer.json();
+    panel.models(items.map(({ id }) => id));
+  } catch (error) {
+    panel.message(`The server's models cannot be listed: ${error.message}`);
+  }
+}
+
+/** What the page knows, to read from the browser's console when something looks wrong. */
+Object.defineProperty(window, "lockonPage", {
+  get: () => ({
+    source: source.kind,
+    connection: element("connection").dataset.state,
+    shown: picture.shown,
+    size: picture.size,
+    targets: [...targets.values()].map((target) => ({ ...target })),
+    skipped: link?.skipped ?? 0,
+    sent: link?.sent ?? 0,
+    age_ms: shownAge(),
+    result: latest?.result ?? null,
+  }),
+});
+
+listModels();
+listCameras("");

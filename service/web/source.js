@@ -1,0 +1,130 @@
+/** Where the picture comes from: a camera or a video file, as a run of frames drawn to the size that is sent. */
+
+/** Larger pictures cost upload and decoding time, and the tracker looks at a few hundred pixels anyway. */
+const LONG_SIDE = 1280;
+const JPEG_QUALITY = 0.8;
+
+const CAMERA_WORDS = {
+  NotAllowedError: "The camera was refused. Allow it beside the browser's address bar, or open a video file.",
+  NotFoundError: "No camera was found. Connect one, or open a video file.",
+  NotReadableError: "The camera is in use by another program.",
+  OverconstrainedError: "This camera is not there any more. Choose another one.",
+};
+
+/** Plays into a <video> and calls `onFrame(tsMs)` for each picture; `tsMs` is on performance.now()'s clock. */
+export class Source {
+  #video;
+  #stream = null;
+  #fileUrl = null;
+  #canvas = new OffscreenCanvas(1, 1);
+  #context = this.#canvas.getContext("2d", { alpha: false });
+
+  constructor(video, onFrame) {
+    this.#video = video;
+    this.kind = null; // null, "camera" or "file"
+    const next = (callback) =>
+      video.requestVideoFrameCallback
+        ? video.requestVideoFrameCallback(callback)
+        : requestAnimationFrame((now) => callback(now, null));
+    let lastTime = -1;
+    const each = (now, metadata) => {
+      next(each);
+      // Without metadata (no requestVideoFrameCallback) a new picture shows by the time line having moved.
+      if (video.readyState < 2 || (!metadata && video.currentTime === lastTime)) return;
+      lastTime = video.currentTime;
+      onFrame(Math.min(metadata?.captureTime ?? now, performance.now()));
+    };
+    next(each);
+  }
+
+  get paused() {
+    return this.#video.paused;
+  }
+
+  /** Opens a camera (any one where deviceId is ""). Throws an Error in plain words. */
+  async openCamera(deviceId) {
+    if (!navigator.mediaDevices) {
+      throw new Error("The camera needs https or localhost. Open this page by one of them, or open a video file.");
+    }
+    const device = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: "environment" };
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ video: { ...device, width: { ideal: 1280 } }, audio: false });
+    } catch (error) {
+      throw new Error(CAMERA_WORDS[error.name] ?? `The camera cannot be used: ${error.message}`, { cause: error });
+    }
+    this.close();
+    this.#stream = stream;
+    this.#video.srcObject = stream;
+    this.kind = "camera";
+    await this.#video.play();
+  }
+
+  /** Opens a video file. Throws an Error in plain words. */
+  async openFile(file) {
+    this.close();
+    this.#fileUrl = URL.createObjectURL(file);
+    this.#video.src = this.#fileUrl;
+    try {
+      await this.#video.play();
+    } catch (error) {
+      this.close();
+      throw new Error(`This browser cannot play ${file.name}. MP4 (H.264) and WebM usually work.`, { cause: error });
+    }
+    this.kind = "file";
+  }
+
+  pause() {
+    this.#video.pause();
+  }
+
+  resume() {
+    if (this.kind) this.#video.play();
+  }
+
+  set loop(value) {
+    this.#video.loop = value;
+  }
+
+  close() {
+    this.#stream?.getTracks().forEach((track) => track.stop());
+    if (this.#fileUrl) URL.revokeObjectURL(this.#fileUrl);
+    this.#video.srcObject = this.#stream = this.#fileUrl = null;
+    this.#video.removeAttribute("src");
+    this.kind = null;
+  }
+
+  /** The picture of now: {bitmap, jpeg}; jpeg is null unless asked for. Both hold the same pixels. */
+  async grab(withJpeg) {
+    const { videoWidth, videoHeight } = this.#video;
+    const scale = Math.min(1, LONG_SIDE / Math.max(videoWidth, videoHeight));
+    this.#draw(this.#video, Math.round(videoWidth * scale), Math.round(videoHeight * scale));
+    const [bitmap, jpeg] = await Promise.all([createImageBitmap(this.#canvas), withJpeg ? this.#encoded() : null]);
+    return { bitmap, jpeg };
+  }
+
+  /** JPEG of a bitmap that was grabbed before. */
+  async encode(bitmap) {
+    this.#draw(bitmap, bitmap.width, bitmap.height);
+    return this.#encoded();
+  }
+
+  #draw(image, width, height) {
+    if (this.#canvas.width !== width || this.#canvas.height !== height) {
+      this.#canvas.width = width;
+      this.#canvas.height = height;
+    }
+    this.#context.drawImage(image, 0, 0, width, height);
+  }
+
+  #encoded() {
+    return this.#canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
+  }
+}
+
+/** The cameras of this machine as [{id, label}]; labels are known only after one was allowed. */
+export async function cameras() {
+  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  const found = devices.filter((device) => device.kind === "videoinput");
+  return found.map((device, index) => ({ id: device.deviceId, label: device.label || `Camera ${index + 1}` }));
+}

@@ -1,0 +1,89 @@
+"""The Python client against a running server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import lockon_client
+import pytest
+
+from models.package import load_tracker
+from service.engine.decoding import HostDecoder
+from service.protocol.header import read_frame
+from tests.drawing import Drawing, jpeg
+from tests.end_to_end.conftest import RunningServer
+
+DRAWING = Drawing()
+FRAMES = [jpeg(DRAWING.frame(index)) for index in range(12)]
+FIRST = DRAWING.box(0).xywh()
+
+
+async def test_every_frame_gets_its_result_and_the_boxes_of_the_offline_tracker(server: RunningServer) -> None:
+    tracker = load_tracker("dummy")
+    pictures = [HostDecoder().decode(read_frame(frame, -1, 10**7, 0.0)) for frame in FRAMES]
+    target = tracker.start(pictures[0], DRAWING.box(0))
+    expected = [tracker.follow(target, picture).box.xywh() for picture in pictures[1:]]
+    async with lockon_client.track(server.ws, box=FIRST, every=True) as t:
+        results = [result async for result in t.results(FRAMES)]
+    assert [result.seq for result in results] == list(range(1, 13))
+    assert all(result.true_age_ms is not None and result.true_age_ms > 0 for result in results)
+    for result, box in zip(results[1:], expected, strict=True):
+        assert result.targets[0].box == pytest.approx(box, abs=1e-3)
+
+
+async def test_live_frames_are_answered_up_to_the_newest(server: RunningServer) -> None:
+    async with lockon_client.track(server.ws, box=FIRST) as t:
+        results = [result async for result in t.results(FRAMES)]
+    assert results
+    answered_or_left_out = len(results) + t.skipped + results[-1].dropped_total
+    assert answered_or_left_out == len(FRAMES)
+
+
+async def test_targets_come_and_go_while_results_run(server: RunningServer) -> None:
+    counts: list[int] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while len(counts) < 40:
+            yield FRAMES[0]
+            await asyncio.sleep(0)
+
+    async with lockon_client.track(server.ws, targets={"one": FIRST}, every=True) as t:
+        async for result in t.results(endless()):
+            counts.append(len(result.targets))
+            if len(counts) == 3:
+                await t.add(FIRST, id="two", on_seq=result.seq)
+            if len(counts) == 20:
+                await t.remove("one")
+                with pytest.raises(lockon_client.TargetRefused, match="unknown_target"):
+                    await t.remove("nobody")
+            if len(counts) == 40:
+                assert [target.id for target in result.targets] == ["two"]
+    assert max(counts) == 2
+
+
+async def test_a_model_the_server_does_not_have_is_refused_by_name(server: RunningServer) -> None:
+    with pytest.raises(lockon_client.LockonError, match="nosuchmodel"):
+        async with lockon_client.track(server.ws, box=FIRST, model="nosuchmodel"):
+            pass
+
+
+async def test_an_unknown_session_is_not_found(server: RunningServer) -> None:
+    with pytest.raises(lockon_client.NotFound):
+        async with lockon_client.track(f"{server.ws}/v1/sessions/ses_aaaaaaaaaaaaaaaaaaaaaaaaaa/stream"):
+            pass
+
+
+async def test_a_broken_image_is_rejected_where_every_frame_counts(server: RunningServer) -> None:
+    async with lockon_client.track(server.ws, box=FIRST, every=True) as t:
+        results = t.results([FRAMES[0], FRAMES[1][:400], FRAMES[2]])
+        with pytest.raises(lockon_client.FrameRejected):
+            [result async for result in results]
+
+
+async def test_nothing_is_left_running_afterwards(server: RunningServer) -> None:
+    before = asyncio.all_tasks()
+    async with lockon_client.track(server.ws, box=FIRST) as t:
+        async for _ in t.results(FRAMES):
+            break
+    assert asyncio.all_tasks() == before

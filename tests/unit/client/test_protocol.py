@@ -1,0 +1,89 @@
+"""The client's protocol without sockets: bytes, messages, and how many frames may be on their way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from lockon_client import errors, images, messages, protocol
+from lockon_client.messages import Box, Result, State
+
+RESULT = {
+    "type": "result", "seq": 7, "epoch": 1, "ts_us": 1000, "age_ms": 4.2, "dropped": 1, "dropped_total": 3,
+    "targets": [{"id": "a", "box": [1, 2, 3, 4], "score": 0.9, "raw": 0.8, "state": "tracking", "lost_ms": None}],
+    "fps": {"in": 30.0, "out": 29.5}, "field_of_a_later_version": 1,
+}  # fmt: skip
+
+
+def test_the_header_equals_the_golden_bytes() -> None:
+    frame = protocol.encode_frame(b"image", 1, 1_000_000, must_process=False)
+    golden = "4c4b4f4e01000400010000000000000040420f00000000000000000000000000"
+    assert frame[: protocol.HEADER_BYTES].hex() == golden
+    assert frame[protocol.HEADER_BYTES :] == b"image"
+    assert protocol.encode_frame(b"", 1, 0, must_process=True)[6] & 1
+
+
+def test_a_result_is_read_with_its_true_age() -> None:
+    result = messages.parse(json.dumps(RESULT), now_us=6000, skipped=2)
+    assert isinstance(result, Result)
+    assert (result.seq, result.true_age_ms, result.skipped, result.fps_out) == (7, 5.0, 2, 29.5)
+    assert result.targets[0].box == Box(1, 2, 3, 4)
+
+
+def test_an_unknown_state_reads_as_uncertain_and_an_unknown_type_as_nothing() -> None:
+    strange = json.loads(json.dumps(RESULT))
+    strange["targets"][0]["state"] = "dreaming"
+    result = messages.parse(json.dumps(strange), 0, 0)
+    assert isinstance(result, Result)
+    assert result.targets[0].state is State.UNCERTAIN
+    assert messages.parse('{"type":"news"}', 0, 0) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"type":"result"}', '{"type":"ack","op":1'])
+def test_what_breaks_the_protocol_closes_the_stream(text: str) -> None:
+    with pytest.raises(errors.StreamClosed, match="protocol"):
+        messages.parse(text, 0, 0)
+
+
+def test_the_window_opens_when_results_are_read_and_passes_over_dropped_frames() -> None:
+    window = protocol.FrameWindow(protocol.LIVE_WINDOW)
+    assert [window.sent(), window.sent()] == [1, 2]
+    assert not window.has_room(0)
+    assert window.has_room(1), "an operation may wait for a frame"
+    assert window.answered(2) == (1,)
+    assert window.unanswered == 0
+    assert window.has_room(0)
+    assert not window.expects(1)
+    window.sent()
+    assert not window.has_room(0), "one result is unread and one frame unanswered"
+    window.read()
+    assert window.has_room(0)
+    window.refused(3)
+    assert window.unanswered == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(1006, errors.StreamClosed), (4404, errors.NotFound), (4503, errors.Busy), (4999, errors.StreamClosed)],
+)
+def test_close_codes_become_errors(code: int, kind: type[errors.LockonError]) -> None:
+    error = errors.from_close(code, "")
+    assert type(error) is kind
+    assert error.code == str(code)
+    assert error.detail
+
+
+def test_a_full_server_tells_when_to_come_back() -> None:
+    error = errors.from_refusal(503, "no-capacity", "the server is full", 5.0)
+    assert isinstance(error, errors.Busy)
+    assert error.retry_after_s == 5.0
+
+
+def test_only_images_are_sent() -> None:
+    assert images.checked(b"\xff\xd8\xff....") == b"\xff\xd8\xff...."
+    with pytest.raises(errors.FrameInvalid, match="JPEG"):
+        images.checked(b"GIF89a")
+    with pytest.raises(errors.FrameInvalid, match="str"):
+        images.encoded("picture.jpg")
+    with pytest.raises(ValueError, match="x, y, w, h"):
+        protocol.target_request((1, 2, 3))
