@@ -1,0 +1,1 @@
+"""The doors: thin HTTP and WebSocket routes without logic of their own."""

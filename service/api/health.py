@@ -1,0 +1,46 @@
+"""/livez, /readyz, /version and /metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import version
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import JSONResponse
+
+MAX_BATCH_S = 10.0
+
+router = APIRouter(tags=["health"])
+metrics_router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def live(request: Request) -> Response:
+    """200 while the event loop answers and no worker hangs."""
+    longest_s = request.app.state.scheduler.longest_s()
+    alive = longest_s < MAX_BATCH_S
+    body = {"status": "ok" if alive else "stuck", "longest_batch_s": round(longest_s, 3)}
+    return JSONResponse(body, 200 if alive else 503)
+
+
+@router.get("/readyz")
+async def ready(request: Request) -> Response:
+    """200 once all models are warm, which is before the first connection is taken."""
+    registry = request.app.state.registry
+    return JSONResponse({"status": "ok", "models": dict.fromkeys(registry.models, "warm"), "sessions": len(registry)})
+
+
+@router.get("/version")
+async def show_version() -> dict[str, str]:
+    """The running version."""
+    return {"name": "lockon", "version": version("lockon"), "protocol": "lockon.v1"}
+
+
+@metrics_router.get("/metrics")
+async def show_metrics(request: Request) -> Response:
+    """Prometheus' text format."""
+    metrics, registry = request.app.state.metrics, request.app.state.registry
+    metrics.held_frames.set(sum(session.held_bytes for session in registry.all()))
+    metrics.sessions(Counter((session.state, session.model.id) for session in registry.all()))
+    return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

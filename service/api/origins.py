@@ -1,0 +1,34 @@
+"""Which web pages may open sockets: a foreign site must not watch a camera through its visitor's browser."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and the loopback addresses."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def origin_allowed(origin: str | None, host: str, allowed: Collection[str], *, listens_on_loopback: bool) -> bool:
+    """Whether a handshake with this Origin and Host may go on. Programs other than browsers send no Origin.
+
+    A page from the server's own host is fine, but on a loopback listener only under a loopback name: any other name
+    that leads here may be an attacker's, who made it point to 127.0.0.1."""
+    if origin is None or origin in allowed:
+        return True
+    try:
+        parts = urlsplit(origin)
+        name = parts.hostname or ""
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https"):
+        return False
+    return is_loopback(name) or (parts.netloc == host and not listens_on_loopback)

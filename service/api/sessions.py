@@ -1,0 +1,139 @@
+"""REST doors of sessions: create, list, look at, delete."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
+from starlette.responses import JSONResponse
+
+from models.tracker import MIN_BOX_SIDE
+from service.api.problems import Problem, invalid
+from service.engine.registry import Registry, ServerFull, SessionMissing, UnknownModel
+from service.engine.session import Session
+from service.protocol.messages import CreateRequest
+from service.protocol.strict_json import MAX_TEXT_BYTES, JsonRefused, parsed
+
+router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+
+_BODY = {
+    "requestBody": {"required": False, "content": {"application/json": {"schema": CreateRequest.model_json_schema()}}}
+}
+
+
+@router.post("", status_code=201, openapi_extra=_BODY)
+async def create_session(request: Request) -> Response:
+    """Creates a session."""
+    registry = _registry(request)
+    wanted = await _create_request(request)
+    _check_targets(wanted, registry.limits.max_targets)
+    try:
+        session = registry.create(wanted)
+    except UnknownModel as error:
+        detail = {"pointer": "/model", "code": "unknown_model", "detail": str(error)}
+        raise Problem("validation-failed", str(error), [detail]) from error
+    except ServerFull as error:
+        raise Problem("no-capacity", str(error)) from error
+    return JSONResponse(session_view(session, registry), 201, {"Location": f"/v1/sessions/{session.id}"})
+
+
+@router.get("")
+async def list_sessions(request: Request, limit: int = Query(50, ge=1, le=200)) -> dict[str, Any]:
+    """The sessions, the newest first."""
+    registry = _registry(request)
+    return {"items": [session_view(session, registry) for session in registry.all()[:limit]], "next_cursor": None}
+
+
+@router.get("/{session_id}")
+async def get_session(request: Request, session_id: str) -> dict[str, Any]:
+    """One session with its live counters."""
+    return session_view(found(_registry(request), session_id), _registry(request))
+
+
+@router.delete("/{session_id}", status_code=204)
+async def delete_session(request: Request, session_id: str) -> Response:
+    """Closes and forgets a session; again is no error for ten minutes."""
+    registry = _registry(request)
+    try:
+        registry.close(registry.find(session_id), "deleted")
+    except SessionMissing as error:
+        if not error.gone:
+            raise Problem("not-found", "there is no such session") from error
+    return Response(status_code=204)
+
+
+def found(registry: Registry, session_id: str) -> Session:
+    """The session; raises the Problem not-found or gone."""
+    try:
+        return registry.find(session_id)
+    except SessionMissing as error:
+        if error.gone:
+            raise Problem("gone", "the session was closed or has expired") from error
+        raise Problem("not-found", "there is no such session") from error
+
+
+def session_view(session: Session, registry: Registry) -> dict[str, Any]:
+    """A session as GET shows it."""
+    request = session.request
+    ttl_s = registry.ttl_s(session)
+    left_s = ttl_s - (perf_counter() - session.detached_s)
+    expires = None if session.outbox is not None else datetime.now(UTC) + timedelta(seconds=max(0.0, left_s))
+    return {
+        "id": session.id,
+        "state": session.state,
+        "epoch": session.epoch,
+        "model": session.model.id,
+        "mode": request.mode,
+        "label": request.label,
+        "metadata": request.metadata,
+        "result": session.want.model_dump(),
+        "detached_ttl_s": ttl_s,
+        "created_at": registry.created_at(session).isoformat(timespec="milliseconds"),
+        "expires_at": None if expires is None else expires.isoformat(timespec="milliseconds"),
+        "stream_url": f"/v1/sessions/{session.id}/stream",
+        "targets": session.target_views(),
+        "counters": session.counters.view() | {"waiting": session.waiting},
+    }
+
+
+def _registry(request: Request) -> Registry:
+    registry: Registry = request.app.state.registry
+    return registry
+
+
+async def _create_request(request: Request) -> CreateRequest:
+    if request.headers.get("content-encoding"):
+        raise Problem("unsupported-media", "compressed bodies are not taken")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_TEXT_BYTES:
+            raise Problem("body-too-large", f"the limit is {MAX_TEXT_BYTES} bytes")
+    if not body:
+        return CreateRequest()
+    # A browser asks before it sends this content type to another site: no page can create sessions unasked.
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise Problem("unsupported-media", "the body is application/json")
+    try:
+        return CreateRequest.model_validate(parsed(bytes(body)))
+    except JsonRefused as error:
+        raise Problem("malformed-request", str(error)) from error
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def _check_targets(wanted: CreateRequest, limit: int) -> None:
+    if len(wanted.targets) > limit:
+        detail = f"{len(wanted.targets)} targets; the limit is {limit}"
+        raise Problem(
+            "validation-failed", detail, [{"pointer": "/targets", "code": "too_many_targets", "detail": detail}]
+        )
+    for i, target in enumerate(wanted.targets):
+        for side, value in zip("wh", target.box[2:], strict=True):
+            if value < MIN_BOX_SIDE:
+                detail = f"{side} is {value:g} px; it must be at least {MIN_BOX_SIDE:g} px"
+                entry = {"pointer": f"/targets/{i}/box", "code": "bad_box", "detail": detail}
+                raise Problem("validation-failed", detail, [entry])

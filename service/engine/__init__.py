@@ -1,0 +1,1 @@
+"""From a waiting frame to its result: sessions, scheduler, workers."""

@@ -1,0 +1,102 @@
+"""What goes to a worker and what comes back: plain data, so that a worker touches no session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from models.geometry import Box
+from models.presence import State
+from models.tracker import Estimate, Target
+from service.protocol.header import Frame
+
+
+@dataclass(eq=False, slots=True)
+class Followed:
+    """A target of a session. `target` is the tracker's state: None until it was started, and then in the hands of
+    the one worker that has the session's job."""
+
+    id: str
+    label: str | None = None
+    target: Target | None = None
+    state: State = State.INITIALIZING
+    lost_since_s: float | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Start:
+    """One target to be started (or corrected) on the frame `seq`, which is None until the next frame comes.
+
+    `pointer` is where the request named the box. `frame` is kept from the moment it is known."""
+
+    followed: Followed
+    box: Box
+    seq: int | None
+    mode: Literal["reinit", "hint"] = "reinit"
+    pointer: str = "/box"
+    label: str | None = None
+    follows_next: bool = False
+    updates: bool = False
+    frame: Frame | None = None
+
+
+@dataclass(eq=False, slots=True)
+class StartOrder:
+    """The starts of one operation, which take effect together or not at all; `op` is None for those of a create."""
+
+    op: str | None
+    starts: list[Start]
+    replaces_all: bool = False
+    deadline_s: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A start and the retained frames after it, oldest first, through which the target is caught up."""
+
+    start: Start
+    later: list[Frame]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One session's work: at most one fresh frame for all its targets, and starts before it."""
+
+    session: str
+    frame: Frame | None
+    followed: tuple[Followed, ...]
+    orders: tuple[tuple[StartOrder, tuple[Replay, ...]], ...]
+    taken_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an order had no effect."""
+
+    code: str
+    detail: str
+    pointer: str = ""
+
+
+@dataclass(slots=True)
+class Timings:
+    """Milliseconds of the stages, as in a result."""
+
+    decode: float = 0.0
+    prep: float = 0.0
+    infer: float = 0.0
+    post: float = 0.0
+    batch: int = 1
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a job. `estimates` holds None for a target that was started on this very frame."""
+
+    started: dict[StartOrder, dict[Start, Target] | Failure] = field(default_factory=dict)
+    caught_up: dict[StartOrder, int] = field(default_factory=dict)
+    estimates: list[tuple[Followed, Target, Estimate | None]] = field(default_factory=list)
+    undecodable: str | None = None
+    internal: bool = False
+    timings: Timings = field(default_factory=Timings)
+    done_s: float = 0.0

@@ -1,0 +1,222 @@
+"""Operations on a session's targets, in the order in which they came, each with one answer and one effect."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from models.geometry import Box
+from models.tracker import Target
+from service.engine.backlog import Ring
+from service.engine.jobs import Failure, Followed, Replay, Start, StartOrder
+from service.ids import new_id
+from service.protocol.header import Frame
+from service.protocol.messages import Operation, TargetAdd, TargetRemove, TargetRequest, TargetsSet, TargetUpdate
+from service.protocol.results import Payload, ack, refusal
+
+REMEMBERED = 256
+MAX_PENDING = 16
+ARRIVAL_WAIT_S = 2.0
+MAX_CATCH_UP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an order came to; `op` is None for the targets of a create, which get errors only."""
+
+    op: str | None
+    failure: Failure | None = None
+    on_seq: int | None = None
+    caught_up: int = 0
+
+
+def requested_start(request: TargetRequest, pointer: str) -> Start:
+    """The start of a new target."""
+    seq = None if request.on_seq == "next" else request.on_seq
+    followed = Followed(request.id or new_id("tgt"), request.label)
+    return Start(followed, Box(*request.box), seq, pointer=pointer, follows_next=seq is None)
+
+
+class Operations:
+    """Pending operations of one session, and the acknowledgements of the last ones."""
+
+    def __init__(
+        self, followed: dict[str, Followed], ring: Ring, max_targets: int, answer: Callable[[Answer], None]
+    ) -> None:
+        self._followed = followed
+        self._ring = ring
+        self._max_targets = max_targets
+        self._answer = answer
+        self._pending: deque[TargetRemove | StartOrder] = deque()
+        self._busy_ids: set[str] = set()
+        self._acks: OrderedDict[str, Payload | None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def create(self, starts: list[Start]) -> None:
+        """The targets that a session is created with; each stands for itself."""
+        self._pending.extend(StartOrder(None, [start]) for start in starts)
+
+    def put(self, operation: Operation, now_s: float) -> Payload | None:
+        """Takes an operation in. Returns the answer of a repeated one, or of one too many."""
+        if operation.op in self._acks:
+            return self._acks[operation.op]
+        if len(self._pending) >= MAX_PENDING:
+            return refusal(operation.op, "busy", f"{MAX_PENDING} operations wait already")
+        self._acks[operation.op] = None
+        while len(self._acks) > REMEMBERED:
+            self._acks.popitem(last=False)
+        if isinstance(operation, TargetRemove):
+            self._pending.append(operation)
+        else:
+            order = self._order(operation)
+            order.deadline_s = now_s + ARRIVAL_WAIT_S
+            self._pending.append(order)
+        return None
+
+    def acknowledgement(self, answer: Answer) -> Payload:
+        """The ack of an operation, which is remembered in case it is repeated."""
+        assert answer.op is not None
+        if answer.failure is not None:
+            failure = answer.failure
+            payload = refusal(answer.op, failure.code, failure.detail, failure.pointer)
+        else:
+            payload = ack(answer.op, on_seq=answer.on_seq, caught_up=answer.caught_up)
+        if answer.op in self._acks:
+            self._acks[answer.op] = payload
+        return payload
+
+    def arrived(self, frame: Frame) -> None:
+        """A frame came: whatever waited for the next one means this one."""
+        for order in self._pending:
+            for start in order.starts if isinstance(order, StartOrder) else ():
+                if start.seq is None:
+                    start.seq = frame.seq
+                if start.seq == frame.seq:
+                    start.frame = frame
+
+    def wait_for_next(self, order: StartOrder) -> bool:
+        """Puts an order back whose first frame was damaged, if any frame will do for it."""
+        if not all(start.follows_next for start in order.starts):
+            return False
+        for start in order.starts:
+            start.seq = start.frame = None
+        self._pending.appendleft(order)
+        return True
+
+    def settle(self, now_s: float, newest_seq: int) -> bool:
+        """Answers the leading operations that need no worker; True if the next one is ready for a worker."""
+        while self._pending:
+            operation = self._pending[0]
+            if isinstance(operation, TargetRemove):
+                if operation.id in self._busy_ids:
+                    return False
+                self._pending.popleft()
+                self._remove(operation)
+                continue
+            failure = self._obstacle(operation) or self._missing_frame(operation, now_s, newest_seq)
+            if failure is None:
+                return all(start.frame is not None for start in operation.starts)
+            self._pending.popleft()
+            self._answer(Answer(operation.op, failure))
+        return False
+
+    def take(
+        self, frame: Frame | None, now_s: float, newest_seq: int
+    ) -> tuple[tuple[StartOrder, tuple[Replay, ...]], ...]:
+        """The orders for a job with this fresh frame, each with the frames to catch up on."""
+        taken: list[tuple[StartOrder, tuple[Replay, ...]]] = []
+        touched: set[str] = set()
+        while self.settle(now_s, newest_seq):
+            order = self._pending[0]
+            assert isinstance(order, StartOrder)
+            ids = {start.followed.id for start in order.starts}
+            late = frame is not None and any((start.seq or 0) > frame.seq for start in order.starts)
+            if late or ids & touched or (taken and order.replaces_all):
+                break
+            if len(touched | set(self._followed)) >= self._max_targets and not ids <= set(self._followed) and taken:
+                break  # whether there is room shows when the orders before this one have come to an end
+            self._pending.popleft()
+            touched |= ids
+            taken.append((order, tuple(self._replay(start, frame) for start in order.starts)))
+            if order.replaces_all:
+                break
+        self._busy_ids = touched | (set(self._followed) if any(order.replaces_all for order, _ in taken) else set())
+        return tuple(taken)
+
+    def finished(self) -> None:
+        """The job is over that held orders."""
+        self._busy_ids = set()
+
+    def _replay(self, start: Start, frame: Frame | None) -> Replay:
+        assert start.frame is not None
+        before = frame.seq if frame is not None else None
+        return Replay(start, self._ring.between(start.frame.seq, before, MAX_CATCH_UP))
+
+    def _order(self, operation: TargetAdd | TargetUpdate | TargetsSet) -> StartOrder:
+        if isinstance(operation, TargetsSet):
+            starts = [requested_start(item, f"/targets/{i}/box") for i, item in enumerate(operation.targets)]
+            return StartOrder(operation.op, [self._known(start) for start in starts], replaces_all=True)
+        if isinstance(operation, TargetAdd):
+            return StartOrder(operation.op, [self._known(requested_start(operation, "/box"))])
+        followed = self._followed.get(operation.id, Followed(operation.id))
+        seq = None if operation.on_seq == "next" else operation.on_seq
+        start = Start(
+            followed,
+            Box(*operation.box),
+            seq,
+            operation.mode,
+            label=operation.label,
+            follows_next=seq is None,
+            updates=True,
+        )
+        return StartOrder(operation.op, [self._known(start)])
+
+    def _known(self, start: Start) -> Start:
+        start.frame = self._ring.find(start.seq) if start.seq is not None else None
+        return start
+
+    def _remove(self, operation: TargetRemove) -> None:
+        known = self._followed.pop(operation.id, None)
+        failure = None if known else Failure("unknown_target", f"there is no target {operation.id!r}", "/id")
+        self._answer(Answer(operation.op, failure))
+
+    def _obstacle(self, order: StartOrder) -> Failure | None:
+        """What of the session's present targets forbids this order."""
+        if order.replaces_all:
+            count, limit = len(order.starts), self._max_targets
+            return Failure("too_many_targets", f"{count} targets; the limit is {limit}") if count > limit else None
+        for start in order.starts:
+            known = self._followed.get(start.followed.id)
+            if start.updates:
+                if known is None:
+                    return Failure("unknown_target", f"there is no target {start.followed.id!r}", "/id")
+                start.followed = known
+            elif known is not None:
+                return Failure("duplicate_id", f"there is a target {known.id!r} already", "/id")
+            elif len(self._followed) >= self._max_targets:
+                return Failure("too_many_targets", f"the limit is {self._max_targets} targets")
+        return None
+
+    def _missing_frame(self, order: StartOrder, now_s: float, newest_seq: int) -> Failure | None:
+        for start in order.starts:
+            if start.seq is None or start.frame is not None:
+                continue
+            if start.seq <= newest_seq:
+                return Failure("seq_too_old", f"frame {start.seq} is no longer kept; send the box for a newer one")
+            if now_s >= order.deadline_s:
+                return Failure("seq_not_arrived", f"frame {start.seq} has not come; the newest is {newest_seq}")
+        return None
+
+
+def committed(followed: dict[str, Followed], order: StartOrder, targets: Mapping[Start, Target]) -> None:
+    """Lets an order take effect whose targets were all started."""
+    if order.replaces_all:
+        followed.clear()
+    for start, target in targets.items():
+        entry = start.followed
+        entry.target = target
+        entry.label = start.label if start.updates and start.label is not None else entry.label
+        followed[entry.id] = entry

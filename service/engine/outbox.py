@@ -1,0 +1,87 @@
+"""What waits to be sent on one socket: a slot for the newest result, a bounded queue for all that must arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from service.protocol.results import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class ResultDraft:
+    """A result but for what is known only when it is sent. Times in seconds of the monotonic clock."""
+
+    seq: int
+    ts_us: int | None
+    received_s: float
+    excess_s: float
+    done_s: float
+    targets: list[Payload]
+    timings: Payload | None
+    next: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class CloseOrder:
+    """The end of a socket: close code and reason `code: words`."""
+
+    code: int
+    reason: str
+
+
+Item = Payload | ResultDraft | CloseOrder
+
+
+class Outbox:
+    """Filled by the session, emptied by the socket's writer; a client that reads slowly loses results, never memory."""
+
+    def __init__(self, max_control: int) -> None:
+        self._max_control = max_control
+        self._queue: deque[Item] = deque()
+        self._result: ResultDraft | None = None
+        self._filled = asyncio.Event()
+        self._closed = False
+        self.coalesced = 0
+
+    def __len__(self) -> int:
+        return len(self._queue) + (self._result is not None)
+
+    def put(self, item: Payload | ResultDraft) -> None:
+        """A message that must arrive. If too many wait, the client is too slow and the socket is closed."""
+        if self._closed:
+            return
+        if len(self._queue) >= self._max_control:
+            self._queue.clear()
+            self._result = None
+            self.close(4408, f"slow_consumer: {self._max_control} messages wait to be read")
+            return
+        self._queue.append(item)
+        self._filled.set()
+
+    def put_newest(self, result: ResultDraft) -> None:
+        """A result that replaces one which has not been sent yet."""
+        if self._closed:
+            return
+        self.coalesced += self._result is not None
+        self._result = result
+        self._filled.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Nothing comes after this; what already waits is still sent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.append(CloseOrder(code, reason))
+        self._filled.set()
+
+    async def get(self) -> Item:
+        """The next thing to send, as soon as there is one."""
+        while not self:
+            self._filled.clear()
+            await self._filled.wait()
+        if self._result is not None and (not self._queue or isinstance(self._queue[0], CloseOrder)):
+            result, self._result = self._result, None
+            return result
+        return self._queue.popleft()

@@ -1,0 +1,150 @@
+"""All sessions of this server: created, found, closed, and forgotten in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from time import perf_counter
+
+import structlog
+
+from service.engine.counters import Drop
+from service.engine.scheduler import Scheduler
+from service.engine.session import Session, SessionModel
+from service.ids import new_id
+from service.protocol import results
+from service.protocol.messages import CreateRequest
+from service.settings import LimitSettings
+from service.telemetry.metrics import Metrics
+
+TOMBSTONE_S = 600.0
+MAX_TOMBSTONES = 1000
+SWEEP_S = 0.5
+
+_log = structlog.get_logger("lockon.sessions")
+
+
+class UnknownModel(ValueError):
+    """No such model is loaded."""
+
+
+class ServerFull(RuntimeError):
+    """There are as many sessions as are allowed."""
+
+
+class SessionMissing(KeyError):
+    """There is no such session; `gone` is True if it was closed within the last ten minutes."""
+
+    def __init__(self, session_id: str, *, gone: bool) -> None:
+        super().__init__(session_id)
+        self.gone = gone
+
+
+class Registry:
+    """The sessions, by id."""
+
+    def __init__(
+        self,
+        models: Mapping[str, SessionModel],
+        default: str,
+        limits: LimitSettings,
+        scheduler: Scheduler,
+        metrics: Metrics,
+    ) -> None:
+        self.models = models
+        self.default_model = default
+        self.limits = limits
+        self.metrics = metrics
+        self._scheduler = scheduler
+        self._sessions: dict[str, Session] = {}
+        self._created: dict[str, datetime] = {}
+        self._tombstones: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def full(self) -> bool:
+        """True if no further session may be created."""
+        return len(self._sessions) >= self.limits.max_sessions
+
+    def create(self, request: CreateRequest, *, pointer: str = "") -> Session:
+        """A new session; `pointer` is where the request stands in its message. Raises UnknownModel, ServerFull."""
+        name = request.model or self.default_model
+        if name not in self.models:
+            raise UnknownModel(f"there is no model {name!r:.100}; loaded are {', '.join(self.models)}")
+        if self.full:
+            raise ServerFull(f"{len(self._sessions)} sessions; the limit is {self.limits.max_sessions}")
+        session = Session(
+            new_id("ses"),
+            request,
+            self.models[name],
+            self.limits,
+            self._scheduler.wake,
+            perf_counter(),
+            pointer=pointer,
+        )
+        self._sessions[session.id] = session
+        self._created[session.id] = datetime.now(UTC)
+        _log.info("session opened", kind="session_open", session=session.id, model=name, mode=request.mode)
+        return session
+
+    def find(self, session_id: str) -> Session:
+        """The session with that id; raises SessionMissing."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise SessionMissing(session_id, gone=session_id in self._tombstones)
+        return session
+
+    def created_at(self, session: Session) -> datetime:
+        """When the session was created."""
+        return self._created[session.id]
+
+    def all(self) -> list[Session]:
+        """Every session, the newest first."""
+        return list(reversed(self._sessions.values()))
+
+    def close(self, session: Session, reason: str, drop: Drop = Drop.DETACHED) -> None:
+        """Closes a session and forgets it; its socket, if there is one, is told and closed with 4410."""
+        if self._sessions.pop(session.id, None) is None:
+            return
+        if session.outbox is not None:
+            session.outbox.put(results.goaway(reason))
+            session.outbox.close(4410, f"gone: the session was closed ({reason})")
+        session.close(drop)
+        created = self._created.pop(session.id)
+        self._scheduler.forget(session)
+        self._tombstones[session.id] = perf_counter()
+        while len(self._tombstones) > MAX_TOMBSTONES:
+            self._tombstones.popitem(last=False)
+        self.metrics.session_closed(reason)
+        seconds = (datetime.now(UTC) - created).total_seconds()
+        fields = session.counters.view() | {"targets": len(session.followed), "epoch": session.epoch}
+        _log.info("session closed", kind="session_close", session=session.id, reason=reason, seconds=seconds, **fields)
+
+    def sweep(self, now_s: float) -> None:
+        """What time brings: operations that wait in vain, idle sockets, sessions that nobody came back to."""
+        for session in self.all():
+            session.settle(now_s)
+            ttl_s = self.ttl_s(session)
+            if session.outbox is not None:
+                if now_s - session.last_frame_s > self.limits.idle_timeout_s:
+                    session.outbox.put(results.goaway("idle"))
+                    session.outbox.close(4408, f"timeout: no frame for {self.limits.idle_timeout_s:g} s")
+            elif now_s - session.detached_s > ttl_s:
+                self.close(session, "expired")
+        while self._tombstones and now_s - next(iter(self._tombstones.values())) > TOMBSTONE_S:
+            self._tombstones.popitem(last=False)
+
+    def ttl_s(self, session: Session) -> int:
+        """How long the session is kept without a socket."""
+        asked = session.request.detached_ttl_s
+        return self.limits.detached_ttl_s if asked is None else asked
+
+    async def keep_sweeping(self) -> None:
+        """Sweeps until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self.sweep(perf_counter())

@@ -1,0 +1,100 @@
+"""Who is next: the least recently served sessions first, one frame of each, grouped by model, without a timer."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Protocol
+
+from service.engine.jobs import Job, Outcome
+from service.engine.session import Session
+from service.engine.steps import Stepper
+from service.engine.workers import Batch, Workers
+
+
+class BatchMeter(Protocol):
+    """Takes note of every batch."""
+
+    def batch(self, model: str, outcomes: list[Outcome], seconds: float) -> None:
+        """A batch was worked off in so many seconds."""
+
+
+class Scheduler:
+    """Gives work to free workers. Everything here runs on the event loop's thread."""
+
+    def __init__(
+        self,
+        steppers: Mapping[str, Stepper],
+        workers: int,
+        max_batch: int,
+        loop: asyncio.AbstractEventLoop,
+        meter: BatchMeter,
+    ) -> None:
+        self._steppers = steppers
+        self._max_batch = max_batch
+        self._meter = meter
+        self._workers = Workers(workers, loop, self._done)
+        self._ready: dict[str, list[tuple[int, int, Session]]] = {model: [] for model in steppers}
+        self._queued: set[str] = set()
+        self._served: dict[str, int] = {}
+        self._numbers = itertools.count()
+        self._out: dict[str, Session] = {}
+        self._stopped = False
+
+    def wake(self, session: Session) -> None:
+        """The session may have work."""
+        if session.id not in self._queued and not session.in_flight:
+            self._queued.add(session.id)
+            entry = (self._served.get(session.id, -1), next(self._numbers), session)
+            heapq.heappush(self._ready[session.model.id], entry)
+        self._dispatch()
+
+    def forget(self, session: Session) -> None:
+        """The session is closed."""
+        self._served.pop(session.id, None)
+
+    def stop(self, timeout_s: float) -> None:
+        """Ends the threads; what still comes back is ignored."""
+        self._stopped = True
+        self._workers.stop(timeout_s)
+
+    def longest_s(self) -> float:
+        """How long the oldest running batch has been running."""
+        return self._workers.longest_s(perf_counter())
+
+    def _dispatch(self) -> None:
+        while not self._stopped and self._workers.free > 0 and self._queued:
+            model = min(
+                (name for name, ready in self._ready.items() if ready), key=lambda name: self._ready[name][0][0]
+            )
+            # With several free workers each takes its share; batches form only where work waits for workers.
+            share = -(-len(self._queued) // self._workers.free)
+            jobs = self._take(model, min(self._max_batch, share))
+            if jobs:
+                self._workers.submit(Batch(self._steppers[model], jobs, model))
+
+    def _take(self, model: str, count: int) -> list[Job]:
+        jobs: list[Job] = []
+        ready = self._ready[model]
+        while ready and len(jobs) < count:
+            _, _, session = heapq.heappop(ready)
+            self._queued.discard(session.id)
+            job = session.take(perf_counter())
+            if job is not None:
+                self._served[session.id] = next(self._numbers)
+                self._out[session.id] = session
+                jobs.append(job)
+        return jobs
+
+    def _done(self, batch: Batch, outcomes: list[Outcome]) -> None:
+        now_s = perf_counter()
+        self._meter.batch(batch.model, outcomes, now_s - (batch.began_s or now_s))
+        for job, outcome in zip(batch.jobs, outcomes, strict=True):
+            session = self._out.pop(job.session)
+            session.finish(outcome, now_s)
+            if session.state == "closed":
+                self._served.pop(session.id, None)
+        self._dispatch()

@@ -1,0 +1,191 @@
+"""What a worker does with a batch of jobs: decode, start and catch up targets, one step of the tracker for all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+
+from models.geometry import Box, Size
+from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
+from models.tracker import Estimate, Target, TargetInvalid, Tracker, check_box
+from service.engine.decoding import DecodeFailed, Decoder
+from service.engine.jobs import Failure, Followed, Job, Outcome, Replay, Start, StartOrder
+from service.protocol.header import Frame
+
+_log = logging.getLogger(__name__)
+
+
+class TimedRuntime:
+    """A runtime that remembers, for each thread, when its last search began and ended."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._local = threading.local()
+        self.name = runtime.name
+        self.device = runtime.device
+
+    def template(self, crops: ByteArray) -> list[Features]:
+        """As the runtime's own."""
+        return self._runtime.template(crops)
+
+    def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
+        """As the runtime's own."""
+        began = perf_counter()
+        best = self._runtime.search(features, crops, size, loop)
+        self._local.span = (began, perf_counter())
+        return best
+
+    @property
+    def last_search(self) -> tuple[float, float]:
+        """(began, ended) of this thread's last search, in seconds of `perf_counter`."""
+        span: tuple[float, float] = self._local.span
+        return span
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """A job whose frame is decoded and whose new targets are started."""
+
+    job: Job
+    outcome: Outcome
+    pixels: ByteArray | None
+    pairs: list[tuple[Followed, Target]]
+
+
+class Stepper:
+    """Runs batches of jobs of one model; may be used by several threads, each with jobs of other sessions."""
+
+    def __init__(self, tracker: Tracker, decoder: Decoder) -> None:
+        self._runtime = TimedRuntime(tracker.runtime)
+        self._tracker = Tracker(tracker.spec, self._runtime)
+        self._decoder = decoder
+
+    def warm_up(self, max_batch: int) -> None:
+        """One start and one step of each batch size: the first run of anything costs several times as much."""
+        frame = np.zeros((64, 64, 3), np.uint8)
+        for count in range(1, max_batch + 1):
+            targets = [self._tracker.start(frame, Box(16, 16, 32, 32)) for _ in range(count)]
+            self._tracker.step([(target, frame) for target in targets])
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """One outcome per job. A job that fails fails alone: the others get what they would have got without it."""
+        prepared = [self._prepared_safely(job) for job in jobs]
+        stepping = [item for item in prepared if item.pairs and item.pixels is not None]
+        try:
+            self._step(stepping)
+        except Exception:
+            # Which of them was it? Targets change only after a step has succeeded, so each can be tried alone.
+            for item in stepping:
+                self._step_safely(item)
+        for item in prepared:
+            item.outcome.done_s = perf_counter()
+        return [item.outcome for item in prepared]
+
+    def _step_safely(self, item: _Prepared) -> None:
+        try:
+            self._step([item])
+        except Exception:
+            _log.exception("a step failed", extra={"session": item.job.session})
+            item.outcome.internal = True
+
+    def _prepared_safely(self, job: Job) -> _Prepared:
+        try:
+            return self._prepared(job)
+        except Exception:
+            _log.exception("a frame could not be prepared", extra={"session": job.session})
+            return _Prepared(job, Outcome(internal=True), None, [])
+
+    def _step(self, items: Sequence[_Prepared]) -> None:
+        if not items:
+            return
+        began = perf_counter()
+        pairs = [(target, item.pixels) for item in items for _, target in item.pairs if item.pixels is not None]
+        estimates = iter(self._tracker.step(pairs))
+        ended = perf_counter()
+        searched, found = self._runtime.last_search
+        for item in items:
+            item.outcome.estimates += [(followed, target, next(estimates)) for followed, target in item.pairs]
+            timings = item.outcome.timings
+            timings.prep += (searched - began) * 1e3
+            timings.infer = (found - searched) * 1e3
+            timings.post = (ended - found) * 1e3
+            timings.batch = len(pairs)
+
+    def _prepared(self, job: Job) -> _Prepared:
+        outcome = Outcome()
+        pixels = self._fresh_pixels(job, outcome)
+        began = perf_counter()
+        current = {followed: followed.target for followed in job.followed if followed.target is not None}
+        fresh: list[tuple[Followed, Target, Estimate | None]] = []
+        for order, replays in job.orders:
+            started = self._start_all(job, order, replays, pixels, outcome)
+            outcome.started[order] = started
+            if isinstance(started, Failure):
+                continue
+            if order.replaces_all:
+                current.clear()
+                fresh.clear()
+            for start, target in started.items():
+                current.pop(start.followed, None)
+                if job.frame is not None and start.frame is job.frame:
+                    fresh.append((start.followed, target, None))
+                else:
+                    current[start.followed] = target
+        outcome.timings.prep += (perf_counter() - began) * 1e3
+        outcome.estimates += fresh
+        return _Prepared(job, outcome, pixels, list(current.items()))
+
+    def _fresh_pixels(self, job: Job, outcome: Outcome) -> ByteArray | None:
+        if job.frame is None:
+            return None
+        began = perf_counter()
+        try:
+            return self._decoder.decode(job.frame)
+        except DecodeFailed as error:
+            outcome.undecodable = str(error)
+            return None
+        finally:
+            outcome.timings.decode = (perf_counter() - began) * 1e3
+
+    def _start_all(
+        self, job: Job, order: StartOrder, replays: Sequence[Replay], pixels: ByteArray | None, outcome: Outcome
+    ) -> dict[Start, Target] | Failure:
+        """Starts an order's targets, frame by frame so that no more than one is held decoded beside the fresh one."""
+        timeline = {frame.seq: frame for replay in replays for frame in (replay.start.frame, *replay.later) if frame}
+        started: dict[Start, Target] = {}
+        caught_up = 0
+        for seq in sorted(timeline):
+            frame = timeline[seq]
+            picture = pixels if frame is job.frame else self._retained(frame)
+            if picture is None:
+                if any(replay.start.frame is frame for replay in replays):
+                    return Failure("image_undecodable", f"frame {seq} is damaged")
+                continue
+            moving = [(started[r.start], picture) for r in replays if r.start in started and frame in r.later]
+            self._tracker.step(moving)
+            caught_up += bool(moving)
+            for start in (replay.start for replay in replays if replay.start.frame is frame):
+                try:
+                    started[start] = self._start(start, picture)
+                except TargetInvalid as error:
+                    return Failure("bad_box", str(error), f"{start.pointer}/{'xywh'.index(error.field)}")
+        outcome.caught_up[order] = caught_up
+        return started
+
+    def _retained(self, frame: Frame) -> ByteArray | None:
+        try:
+            return self._decoder.decode(frame)
+        except DecodeFailed:
+            return None
+
+    def _start(self, start: Start, picture: ByteArray) -> Target:
+        old = start.followed.target
+        if start.mode == "hint" and old is not None:
+            check_box(start.box, Size(float(picture.shape[1]), float(picture.shape[0])))
+            return replace(old, box=start.box)
+        return self._tracker.start(picture, start.box)

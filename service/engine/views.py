@@ -1,0 +1,60 @@
+"""Parts of a result, as pure functions of what a worker found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.tracker import Estimate, Target, Tracker
+from service.engine.jobs import Followed, Timings
+from service.protocol.header import Frame
+from service.protocol.results import Payload
+
+WINDOW_MARGIN = 0.25
+"""How much wider than the search region the window is that the client is asked for: the target moves meanwhile."""
+
+
+def target_view(entry: Followed, target: Target, estimate: Estimate | None, lost_ms: float | None) -> Payload:
+    """One entry of a result's `targets`; no estimate means that the target was started on this very frame."""
+    box, score = (estimate.box, estimate.score) if estimate else (target.box, 1.0)
+    return {
+        "id": entry.id,
+        "box": [round(value, 4) for value in box.xywh()],
+        "score": round(score, 4),
+        "raw": round(score, 4),
+        "state": entry.state,
+        "lost_ms": None if lost_ms is None else round(lost_ms, 1),
+        "search": "local" if estimate else "none",
+    }
+
+
+def timings_view(wait_ms: float, timings: Timings) -> Payload:
+    """A result's `timings`, in ms, without the last stage, which is known when it is sent."""
+    stages = {
+        "wait": wait_ms,
+        "decode": timings.decode,
+        "prep": timings.prep,
+        "infer": timings.infer,
+        "post": timings.post,
+    }
+    return {name: round(value, 3) for name, value in stages.items()} | {"batch": timings.batch}
+
+
+def next_window(tracker: Tracker, targets: Sequence[Target], frame: Frame) -> Payload:
+    """A result's `next`: the part of the next frame that will be looked at, with a margin, inside the frame."""
+    if not targets:
+        return {"full": True, "window": None, "max_scale": 1.0}
+    windows = [tracker.next_window(target) for target in targets]
+    grown = [
+        (w.x - w.side * WINDOW_MARGIN / 2, w.y - w.side * WINDOW_MARGIN / 2, w.side * (1 + WINDOW_MARGIN))
+        for w in windows
+    ]
+    left, top = max(0, int(min(x for x, _, _ in grown))), max(0, int(min(y for _, y, _ in grown)))
+    right = min(frame.header.width, int(max(x + side for x, _, side in grown)) + 1)
+    bottom = min(frame.header.height, int(max(y + side for _, y, side in grown)) + 1)
+    # Full frames are asked for until window crops are taken; the window tells already what will be looked at.
+    scale = min(1.0, tracker.spec.crop.search_size / min(window.side for window in windows))
+    return {
+        "full": True,
+        "window": [left, top, max(0, right - left), max(0, bottom - top)],
+        "max_scale": round(scale, 4),
+    }

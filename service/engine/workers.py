@@ -1,0 +1,83 @@
+"""Threads that work off batches of jobs, and hand each batch's outcomes back to the event loop in one call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from time import perf_counter
+
+from service.engine.jobs import Job, Outcome
+from service.engine.steps import Stepper
+
+_log = logging.getLogger(__name__)
+
+Done = Callable[["Batch", list[Outcome]], None]
+
+
+@dataclass(eq=False, slots=True)
+class Batch:
+    """Jobs of one model, of different sessions."""
+
+    stepper: Stepper
+    jobs: Sequence[Job]
+    model: str
+    began_s: float | None = None
+
+
+class Workers:
+    """A fixed number of threads. The scheduler hands out no more batches than are free, which bounds the queue."""
+
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop, done: Done) -> None:
+        self.count = count
+        self._loop = loop
+        self._done = done
+        self._batches: SimpleQueue[Batch | None] = SimpleQueue()
+        self._running: set[Batch] = set()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"lockon-worker-{i}", daemon=True) for i in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def free(self) -> int:
+        """Threads that have nothing to do."""
+        return self.count - len(self._running)
+
+    def submit(self, batch: Batch) -> None:
+        """Gives a batch to a free thread."""
+        self._running.add(batch)
+        self._batches.put(batch)
+
+    def longest_s(self, now_s: float) -> float:
+        """How long the batch has been running that runs longest."""
+        return max((now_s - batch.began_s for batch in self._running if batch.began_s is not None), default=0.0)
+
+    def stop(self, timeout_s: float) -> None:
+        """Lets every thread end after the batch that it is at."""
+        for _ in self._threads:
+            self._batches.put(None)
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def _work(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            batch.began_s = perf_counter()
+            try:
+                outcomes = batch.stepper.run(batch.jobs)
+            except Exception:
+                # The stepper keeps failures of frames to themselves; this is a bug, and the thread must outlive it.
+                _log.exception("a batch failed")
+                outcomes = [Outcome(internal=True, done_s=perf_counter()) for _ in batch.jobs]
+            try:
+                self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
+            except RuntimeError:
+                return  # the loop is closed: the server has ended
+
+    def _finish(self, batch: Batch, outcomes: list[Outcome]) -> None:
+        self._running.discard(batch)
+        self._done(batch, outcomes)

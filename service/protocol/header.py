@@ -1,0 +1,202 @@
+"""Binary messages: the 32-byte header (or none, for a bare image) and the checks that precede any decoding."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag, StrEnum
+
+from service.protocol.images import MAX_SIDE, ImageHeader, ImageRefused, read_image_header, sniffed
+
+MAGIC = b"LKON"
+HEADER_VERSION = 1
+HEADER_BYTES = 32
+MAX_SEQ = 2**32 - 1
+MIN_WINDOW = 16
+MAX_FULL_SIDE = 16384
+"""Longest side of a full frame that a window crop may be cut from, in pixels."""
+_LAYOUT = struct.Struct("<4sBBHIHHQHHHH")
+_CRITICAL_BITS = 0x00FF
+
+
+class Reason(StrEnum):
+    """Why a frame was rejected; closed list, also the label of the metric."""
+
+    TOO_SHORT = "too_short"
+    BAD_MAGIC = "bad_magic"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    UNSUPPORTED_KIND = "unsupported_kind"
+    UNSUPPORTED_FLAG = "unsupported_flag"
+    SEQ_NOT_INCREASING = "seq_not_increasing"
+    WINDOW_OUTSIDE = "window_outside"
+    SIZE_MISMATCH = "size_mismatch"
+    IMAGE_TOO_LARGE = "image_too_large"
+    UNSUPPORTED_MEDIA = "unsupported_media"
+    IMAGE_UNDECODABLE = "image_undecodable"
+    TOO_BIG = "too_big"
+
+
+class FrameRejected(ValueError):
+    """A binary message that is no usable frame; the session goes on."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Kind(IntEnum):
+    """What the picture shows."""
+
+    FULL = 0
+    WINDOW = 1
+
+
+class Flag(IntFlag):
+    """Bits 0-7 are critical (an unknown one is refused), bits 8-15 may be ignored."""
+
+    MUST_PROCESS = 1 << 0
+    DISCONTINUITY = 1 << 1
+    TS_VALID = 1 << 2
+    CLIENT_SCALED = 1 << 8
+    NO_REPLY = 1 << 9
+
+
+_KNOWN_CRITICAL = Flag.MUST_PROCESS | Flag.DISCONTINUITY | Flag.TS_VALID
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """The fields of the 32 bytes; sizes and positions in full-frame pixels, `ts_us` in microseconds."""
+
+    kind: Kind
+    flags: Flag
+    seq: int
+    crop_w: int
+    crop_h: int
+    ts_us: int
+    origin_x: int
+    origin_y: int
+    full_w: int
+    full_h: int
+
+    def packed(self) -> bytes:
+        """The 32 bytes."""
+        return _LAYOUT.pack(
+            MAGIC,
+            HEADER_VERSION,
+            self.kind,
+            self.flags,
+            self.seq,
+            self.crop_w,
+            self.crop_h,
+            self.ts_us,
+            self.origin_x,
+            self.origin_y,
+            self.full_w,
+            self.full_h,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame that passed every check before decoding. `image` is the file, `ts_us` None where it is unknown,
+    `received_s` when it came, on the server's monotonic clock."""
+
+    seq: int
+    image: bytes
+    header: ImageHeader
+    ts_us: int | None
+    must_process: bool
+    no_reply: bool
+    received_s: float
+
+
+def read_header(data: bytes, last_seq: int) -> FrameHeader:
+    """The header of a binary message that carries one, checked in the documented order; raises FrameRejected."""
+    if len(data) <= HEADER_BYTES:
+        raise FrameRejected(Reason.TOO_SHORT, f"{len(data)} bytes; a header and an image need at least 33")
+    magic, version, kind, flags, seq, crop_w, crop_h, ts_us, x, y, full_w, full_h = _LAYOUT.unpack_from(data)
+    if magic != MAGIC:
+        raise FrameRejected(Reason.BAD_MAGIC, "starts neither with LKON nor like a JPEG, PNG or WebP file")
+    if version != HEADER_VERSION:
+        raise FrameRejected(Reason.UNSUPPORTED_VERSION, f"header version {version}; this server reads 1")
+    if kind not in (Kind.FULL, Kind.WINDOW):
+        raise FrameRejected(Reason.UNSUPPORTED_KIND, f"kind {kind}; known are 0 (full frame) and 1 (window)")
+    if unknown := flags & _CRITICAL_BITS & ~_KNOWN_CRITICAL:
+        raise FrameRejected(Reason.UNSUPPORTED_FLAG, f"unknown critical flags {unknown:#04x}")
+    if seq <= last_seq:
+        raise FrameRejected(Reason.SEQ_NOT_INCREASING, f"seq {seq} after {last_seq}; it must grow")
+    header = FrameHeader(Kind(kind), Flag(flags), seq, crop_w, crop_h, ts_us, x, y, full_w, full_h)
+    if header.kind is Kind.WINDOW:
+        _check_window(header)
+    return header
+
+
+def read_frame(data: bytes, last_seq: int, max_pixels: int, received_s: float) -> Frame:
+    """The frame in a binary message, bare or with a header, with everything checked short of decoding.
+
+    `last_seq` is the last accepted seq (-1 for none); a bare image takes the next one. Raises FrameRejected."""
+    if sniffed(data) is not None:
+        if last_seq >= MAX_SEQ:
+            raise FrameRejected(Reason.SEQ_NOT_INCREASING, f"seq {last_seq} was the last one; start a new session")
+        image = _checked_image(data, max_pixels)
+        # The first bare frame is number 1, as in every example.
+        return Frame(max(last_seq, 0) + 1, data, image, None, must_process=False, no_reply=False, received_s=received_s)
+    header = read_header(data, last_seq)
+    file = data[HEADER_BYTES:]
+    image = _checked_image(file, max_pixels)
+    _check_size(header, image)
+    if header.kind is Kind.WINDOW:
+        raise FrameRejected(Reason.UNSUPPORTED_KIND, "window crops are not taken by this version, send full frames")
+    timed = Flag.TS_VALID in header.flags and header.ts_us > 0
+    return Frame(
+        seq=header.seq,
+        image=file,
+        header=image,
+        ts_us=header.ts_us if timed else None,
+        must_process=Flag.MUST_PROCESS in header.flags,
+        no_reply=Flag.NO_REPLY in header.flags,
+        received_s=received_s,
+    )
+
+
+def _checked_image(file: bytes, max_pixels: int) -> ImageHeader:
+    try:
+        image = read_image_header(file)
+    except ImageRefused as error:
+        raise FrameRejected(Reason(error.reason), str(error)) from error
+    if image.pixels > max_pixels or max(image.width, image.height) > MAX_SIDE:
+        size = f"{image.width}x{image.height}"
+        limit = f"the limit is {max_pixels} pixels and {MAX_SIDE} on a side"
+        raise FrameRejected(Reason.IMAGE_TOO_LARGE, f"the image is {size}; {limit}")
+    return image
+
+
+def _check_window(header: FrameHeader) -> None:
+    right, bottom = header.origin_x + header.crop_w, header.origin_y + header.crop_h
+    sides = (header.full_w, header.full_h)
+    if (
+        right > header.full_w
+        or bottom > header.full_h
+        or not all(MIN_WINDOW <= side <= MAX_FULL_SIDE for side in sides)
+    ):
+        detail = f"the window ends at {right},{bottom} in a frame of {header.full_w}x{header.full_h}"
+        raise FrameRejected(Reason.WINDOW_OUTSIDE, detail)
+    if any(0 < side < MIN_WINDOW for side in (header.crop_w, header.crop_h)):
+        detail = f"the window is {header.crop_w}x{header.crop_h}; at least {MIN_WINDOW} on a side"
+        raise FrameRejected(Reason.WINDOW_OUTSIDE, detail)
+
+
+def _check_size(header: FrameHeader, image: ImageHeader) -> None:
+    if header.kind is Kind.WINDOW:
+        # Without a declared size the window is the image itself, unscaled.
+        declared = (header.crop_w or image.width, header.crop_h or image.height)
+        right, bottom = header.origin_x + declared[0], header.origin_y + declared[1]
+        if right > header.full_w or bottom > header.full_h:
+            raise FrameRejected(Reason.WINDOW_OUTSIDE, f"the window ends at {right},{bottom}, outside the frame")
+        scaled = Flag.CLIENT_SCALED in header.flags
+    else:
+        declared, scaled = (header.full_w or image.width, header.full_h or image.height), False
+    if not scaled and declared != (image.width, image.height):
+        detail = f"the header says {declared[0]}x{declared[1]}, the image is {image.width}x{image.height}"
+        raise FrameRejected(Reason.SIZE_MISMATCH, detail)

@@ -1,0 +1,235 @@
+"""Text messages from the client, and the body of POST /v1/sessions: what is taken, exactly.
+
+Unknown fields are refused, so that a typo cannot pass silently; names that start with `x_` are the client's own and
+ignored. Numbers are numbers: no strings, no NaN."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from service.protocol.strict_json import JsonRefused, parsed
+
+ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
+MAX_SEQ = 2**32 - 1
+
+TargetId = Annotated[str, Field(pattern=ID_PATTERN)]
+OpId = Annotated[str, Field(min_length=1, max_length=64)]
+BoxNumbers = Annotated[list[float], Field(min_length=4, max_length=4)]
+OnSeq = Annotated[int, Field(ge=0, le=MAX_SEQ)] | Literal["next"]
+Label = Annotated[str, Field(max_length=128)]
+Mode = Literal["latest", "every"]
+
+
+class MessageInvalid(ValueError):
+    """A text message that breaks the rules. `code` as in `error` and `ack`; `pointer` is a JSON pointer to the field;
+    `op` is the operation it belongs to, where that could be read."""
+
+    def __init__(self, code: str, detail: str, pointer: str = "", op: str | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.pointer = pointer
+        self.op = op
+
+
+class UnknownType(ValueError):
+    """A text message of a type that this version does not know: a warning, not an error."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_private_names(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {name: value for name, value in data.items() if not name.startswith("x_")}
+        return data
+
+
+class TargetRequest(_Strict):
+    """A target to follow: its box in the frame `on_seq` (by default the next one that arrives)."""
+
+    id: TargetId | None = None
+    box: BoxNumbers
+    label: Label | None = None
+    on_seq: OnSeq = "next"
+
+
+class Wanted(_Strict):
+    """Optional parts of results."""
+
+    timings: bool = True
+    window: bool = True
+
+
+class CreateRequest(_Strict):
+    """What a new session shall be: body of POST /v1/sessions, and `create` of a hello."""
+
+    model: Annotated[str, Field(max_length=100)] | None = None
+    mode: Mode = "latest"
+    targets: list[TargetRequest] = []
+    result: Wanted = Wanted()
+    detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
+    label: Label | None = None
+    metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None
+
+    @field_validator("targets")
+    @classmethod
+    def _ids_differ(cls, targets: list[TargetRequest]) -> list[TargetRequest]:
+        ids = [target.id for target in targets if target.id is not None]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two targets have the same id")
+        return targets
+
+
+class ClientInfo(_Strict):
+    """Who speaks: for logs only."""
+
+    name: Annotated[str, Field(max_length=64)] = ""
+    version: Annotated[str, Field(max_length=64)] = ""
+
+
+class Hello(_Strict):
+    """The first message; `create` belongs to /v1/stream alone. Every field may be left out."""
+
+    type: Literal["hello"]
+    versions: Annotated[list[int], Field(min_length=1, max_length=16)] = [1]
+    client: ClientInfo = ClientInfo()
+    create: CreateRequest | None = None
+    takeover: Literal[False] = False
+    clock_ms: float | None = None
+    want: Wanted | None = None
+    trace: Annotated[str, Field(max_length=256)] | None = None
+
+    @model_validator(mode="after")
+    def _common_version(self) -> Self:
+        if 1 not in self.versions:
+            raise ValueError("no common version: this server speaks 1")
+        return self
+
+
+class TargetAdd(TargetRequest):
+    """Starts to follow one more target."""
+
+    type: Literal["target.add"]
+    op: OpId
+
+
+class TargetUpdate(_Strict):
+    """Corrects a target: `reinit` takes a new template, `hint` keeps the template and moves the box only."""
+
+    type: Literal["target.update"]
+    op: OpId
+    id: TargetId
+    box: BoxNumbers
+    on_seq: OnSeq = "next"
+    mode: Literal["reinit", "hint"] = "reinit"
+    label: Label | None = None
+
+
+class TargetRemove(_Strict):
+    """Stops following a target."""
+
+    type: Literal["target.remove"]
+    op: OpId
+    id: TargetId
+
+
+class TargetsSet(_Strict):
+    """Replaces all targets."""
+
+    type: Literal["targets.set"]
+    op: OpId
+    targets: list[TargetRequest]
+
+    _ids_differ = field_validator("targets")(CreateRequest._ids_differ.__func__)  # type: ignore[attr-defined]
+
+
+class Ping(_Strict):
+    """Asks for a pong."""
+
+    type: Literal["ping"]
+    n: int = 0
+    t_ms: float | None = None
+
+
+class Pong(_Strict):
+    """Answer to a ping of the server's; needs no reply."""
+
+    type: Literal["pong"]
+    n: int = 0
+    t_ms: float | None = None
+    clock_ms: float | None = None
+
+
+class Bye(_Strict):
+    """The client is done; with `keep` the session waits for a reconnect."""
+
+    type: Literal["bye"]
+    keep: bool = False
+
+
+Operation = TargetAdd | TargetUpdate | TargetRemove | TargetsSet
+Message = Hello | Operation | Ping | Pong | Bye
+
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {
+    "hello": TypeAdapter(Hello),
+    "target.add": TypeAdapter(TargetAdd),
+    "target.update": TypeAdapter(TargetUpdate),
+    "target.remove": TypeAdapter(TargetRemove),
+    "targets.set": TypeAdapter(TargetsSet),
+    "ping": TypeAdapter(Ping),
+    "pong": TypeAdapter(Pong),
+    "bye": TypeAdapter(Bye),
+}
+
+
+def read_message(text: str) -> Message:
+    """The message in a text; raises MessageInvalid or UnknownType."""
+    try:
+        data = parsed(text)
+    except JsonRefused as error:
+        raise MessageInvalid("malformed_message", str(error)) from error
+    if not isinstance(data, dict) or not isinstance(data.get("type"), str):
+        raise MessageInvalid("malformed_message", "a message is a JSON object with a type", "/type")
+    adapter = _ADAPTERS.get(data["type"])
+    if adapter is None:
+        raise UnknownType(f"unknown message type {data['type']!r:.80}")
+    try:
+        message: Message = adapter.validate_python(data)
+    except ValidationError as error:
+        raise _invalid(error, data) from error
+    return message
+
+
+def field_errors(error: ValidationError) -> list[dict[str, str]]:
+    """One `{pointer, code, detail}` for each field that is wrong."""
+    return [
+        {"pointer": _pointer(item["loc"]), "code": _code(item["type"], item["loc"]), "detail": item["msg"]}
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _invalid(error: ValidationError, data: dict[str, Any]) -> MessageInvalid:
+    first = field_errors(error)[0]
+    op = data.get("op")
+    known_op = op if isinstance(op, str) and 0 < len(op) <= 64 else None
+    detail = f"{first['pointer'] or data['type']}: {first['detail']}"
+    return MessageInvalid(first["code"], detail, first["pointer"], known_op)
+
+
+_BRANCHES = frozenset({"constrained-int", "int", "literal['next']"})
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    # Parts that name a branch of a union are pydantic's, not the document's.
+    parts = [str(part) for part in location if not (isinstance(part, str) and part in _BRANCHES)]
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _code(kind: str, location: tuple[int | str, ...]) -> str:
+    if kind == "extra_forbidden":
+        return "unknown_field"
+    return "bad_box" if "box" in location else "not_allowed"

@@ -1,0 +1,65 @@
+"""Messages to the client: plain objects, encoded by orjson at the moment of sending."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+Payload = dict[str, Any]
+
+CREDIT_FRAMES = 4
+PING_MS = 15000
+
+
+def encoded(payload: Payload) -> str:
+    """The text of a message; a number that is not finite becomes null."""
+    return orjson.dumps(payload).decode()
+
+
+def ack(op: str, *, on_seq: int | None = None, caught_up: int = 0) -> Payload:
+    """An operation that took effect."""
+    return {"type": "ack", "op": op, "ok": True, "on_seq": on_seq, "caught_up": caught_up}
+
+
+def refusal(op: str, code: str, detail: str, pointer: str = "") -> Payload:
+    """An operation that had no effect."""
+    message = {"type": "ack", "op": op, "ok": False, "on_seq": None, "caught_up": 0, "code": code, "detail": detail}
+    return message | ({"pointer": pointer} if pointer else {})
+
+
+def error(code: str, detail: str, *, fatal: bool = False, seq: int | None = None, pointer: str = "") -> Payload:
+    """Something that went wrong; after a fatal one the socket is closed."""
+    message: Payload = {"type": "error", "code": code, "detail": detail, "fatal": fatal}
+    if seq is not None:
+        message["seq"] = seq
+    if pointer:
+        message["pointer"] = pointer
+    return message
+
+
+def warning(code: str, detail: str, **data: Any) -> Payload:
+    """Something that the client should know and may ignore."""
+    return {"type": "warning", "code": code, "detail": detail, "data": data}
+
+
+def event(kind: str, target: str, seq: int, **data: Any) -> Payload:
+    """A change of a target's state."""
+    return {"type": "event", "kind": kind, "id": target, "seq": seq, "data": data}
+
+
+def pong(n: int, t_ms: float | None, clock_ms: float) -> Payload:
+    """Answer to a ping."""
+    return {"type": "pong", "n": n, "t_ms": t_ms, "clock_ms": clock_ms}
+
+
+def goaway(reason: str, deadline_ms: int = 0, reconnect_after_ms: Sequence[int] = (0, 1000)) -> Payload:
+    """The socket is about to be closed."""
+    return {
+        "type": "goaway",
+        "reason": reason,
+        "deadline_ms": deadline_ms,
+        "reconnect_after_ms": list(reconnect_after_ms),
+        "resume_token": None,
+    }

@@ -1,0 +1,229 @@
+"""Every setting, once: defaults < TOML file < environment (LOCKON_SECTION__KEY) < flags of the command line.
+
+`python -m service.settings` writes the documented table to docs/settings.md."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+ENV_PREFIX = "LOCKON_"
+CONFIG_VARIABLE = "LOCKON_CONFIG"
+MIB = 1024 * 1024
+
+
+class SettingsInvalid(ValueError):
+    """A setting is unknown or has a value that is not allowed; the message names it."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Section):
+    """Where the server listens and how it logs."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least important line logged"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto`: for people on a terminal, else one JSON object per line"
+    )
+
+
+class ModelSettings(_Section):
+    """Which models are loaded."""
+
+    default: str = Field(
+        default="siamfcpp_light", description="Model of a session that names none: a package's name or folder"
+    )
+    also: list[str] = Field(default=[], description="Further models to load, by name or folder")
+    folders: list[Path] = Field(
+        default=[], description="Folders with packages, looked into before those that ship with Lockon"
+    )
+
+
+class LimitSettings(_Section):
+    """What one client may ask for."""
+
+    max_frame_bytes: int = Field(
+        default=4 * MIB, ge=1024, description="Largest message on a socket; a larger one closes it (1009)"
+    )
+    max_pixels: int = Field(default=8_300_000, ge=256, description="Largest image, width times height")
+    max_targets: int = Field(default=8, ge=1, le=64, description="Targets of a session")
+    max_sessions: int = Field(default=64, ge=1, description="Sessions at once; further ones get 503 no-capacity")
+    must_queue: int = Field(default=8, ge=1, le=64, description="Must-process frames of a session that may wait")
+    must_queue_bytes: int = Field(default=16 * MIB, ge=1024, description="Bytes of those frames")
+    ring_frames: int = Field(
+        default=16, ge=1, le=64, description="Recent frames kept so that a box can be given for one of them"
+    )
+    ring_bytes: int = Field(default=8 * MIB, ge=0, description="Bytes of those frames")
+    outbound_queue: int = Field(default=64, ge=8, description="Messages that may wait to be read by a client")
+    send_timeout_s: float = Field(
+        default=5.0, gt=0, description="A client that takes no message for so long is cut off (4408)"
+    )
+    hello_timeout_s: float = Field(default=5.0, gt=0, description="Time for the first message of a socket")
+    idle_timeout_s: float = Field(
+        default=60.0, gt=0, description="Time without a frame after which a socket is closed (4408)"
+    )
+    detached_ttl_s: int = Field(default=120, ge=0, le=3600, description="How long a session without a socket is kept")
+
+
+class EngineSettings(_Section):
+    """How frames are worked off."""
+
+    workers: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 1) - 1),
+        ge=1,
+        le=256,
+        description="Threads that decode and track; by default all cores but one, which the sockets need",
+        json_schema_extra={"shown": "cores - 1"},
+    )
+    max_batch: int = Field(default=2, ge=1, le=64, description="Sessions worked off in one run of the graph")
+
+
+class WebSettings(_Section):
+    """The page, and who may open sockets from a browser."""
+
+    page: bool = Field(default=True, description="Serve the page at / and lockon.js")
+    allowed_origins: list[str] = Field(
+        default=[],
+        description="Origins of other sites whose pages may open sockets, e.g. https://app.example. "
+        "Pages from loopback and from this server's own host may always",
+    )
+
+
+class MetricsSettings(_Section):
+    """Prometheus metrics."""
+
+    enabled: bool = Field(
+        default=True, description="Serve /metrics on the same port; switch it off where that port is public"
+    )
+
+
+class Settings(BaseSettings):
+    """All of them. Build it with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    server: ServerSettings = ServerSettings()
+    models: ModelSettings = ModelSettings()
+    limits: LimitSettings = LimitSettings()
+    engine: EngineSettings = EngineSettings()
+    web: WebSettings = WebSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags and file arrive merged below; the environment stands between them."""
+        return (init_settings,)
+
+
+def load_settings(overrides: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
+    """The settings in force. `overrides` are the flags, as {section: {key: value}}; None values are left out.
+
+    `config` is the TOML file (else the one that LOCKON_CONFIG names). Raises SettingsInvalid."""
+    named = config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    layers = (_from_file(named) if named else {}, _from_environment(), overrides or {})
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            if not isinstance(values, Mapping):
+                raise SettingsInvalid(f"{section}: settings stand in a section, e.g. [server] port = 8000")
+            present = {key: value for key, value in values.items() if value is not None}
+            merged[section] = merged.get(section, {}) | present
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise SettingsInvalid(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsInvalid(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(f"{path}: is no TOML: {error}") from error
+
+
+def _from_environment() -> dict[str, Any]:
+    """LOCKON_SECTION__KEY variables; unknown ones are kept, so that they are refused."""
+    values: dict[str, Any] = EnvSettingsSource(Settings)()
+    for name in os.environ:
+        section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        if name.startswith(ENV_PREFIX) and separator:
+            values.setdefault(section, {}).setdefault(key, os.environ[name])
+    return values
+
+
+def settings_table() -> str:
+    """The documented table of all settings, in Markdown."""
+    lines = ["| setting | environment | type | default | meaning |", "| --- | --- | --- | --- | --- |"]
+    for section, field in Settings.model_fields.items():
+        assert isinstance(field.default, BaseModel)
+        for key, setting in type(field.default).model_fields.items():
+            extra = setting.json_schema_extra
+            default = extra["shown"] if isinstance(extra, dict) else _shown(setting.default)
+            cells = (f"`{section}.{key}`", f"`{ENV_PREFIX}{section}__{key}`".upper(), _type_name(setting.annotation))
+            lines.append(f"| {' | '.join(cells)} | {default} | {setting.description} |")
+    return "\n".join(lines)
+
+
+def settings_page() -> str:
+    """docs/settings.md."""
+    return (
+        "# Settings\n\n"
+        "Each value is taken from the last of these places that names it: the defaults below, the TOML file "
+        f"(`lockon serve --config FILE`, or the variable `{CONFIG_VARIABLE}`), the environment, the command line's "
+        "flags. Unknown names are refused. Lists in the environment are JSON.\n\n"
+        f"{settings_table()}\n\n"
+        "This page is written by `python -m service.settings`.\n"
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value == [] else f"`{value}`"
+
+
+def _type_name(annotation: Any) -> str:
+    if hasattr(annotation, "__args__") and getattr(annotation, "__origin__", None) is Literal:
+        return ", ".join(f"`{choice}`" for choice in annotation.__args__)
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    return names.get(annotation, "list of text")
+
+
+def main(arguments: list[str]) -> None:
+    """Writes the page to the file given, by default docs/settings.md."""
+    target = Path(arguments[0] if arguments else "docs/settings.md")
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(settings_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

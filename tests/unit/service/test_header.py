@@ -1,0 +1,89 @@
+"""Binary messages: golden vectors, order of the checks, and that nothing but FrameRejected comes out."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.protocol.header import Flag, FrameHeader, FrameRejected, Kind, read_frame, read_header
+from service.protocol.images import ImageKind, ImageRefused, read_image_header
+from tests.drawing import Drawing, encoded
+
+IMAGE = Drawing().jpeg(0)
+GOLDEN = [
+    ("4c4b4f4e 01000400 01000000 00000000 40420f00 00000000 00000000 0005d002", None),
+    ("4c4b4f4e 01010501 d2040000 40014001 878ad704 00000000 1a016000 0005d002", None),
+    ("4c4b4f4e 01001000 07000000 00000000 00000000 00000000 00000000 8002e001", "unsupported_flag"),
+    ("4c4b4f4e 01010000 09000000 40014001 00000000 00000000 e8036000 0005d002", "window_outside"),
+]
+
+
+@pytest.mark.parametrize(("vector", "reason"), GOLDEN)
+def test_the_golden_vectors_read_as_documented(vector: str, reason: str | None) -> None:
+    data = bytes.fromhex(vector)
+    if reason is None:
+        assert read_header(data + IMAGE, -1).packed() == data
+    else:
+        with pytest.raises(FrameRejected) as rejection:
+            read_header(data + IMAGE, -1)
+        assert rejection.value.reason == reason
+
+
+def test_the_fields_of_the_second_vector_are_those_documented() -> None:
+    header = read_header(bytes.fromhex(GOLDEN[1][0]) + IMAGE, -1)
+    assert (header.kind, header.seq, header.crop_w, header.crop_h) == (Kind.WINDOW, 1234, 320, 320)
+    assert (header.origin_x, header.origin_y, header.full_w, header.full_h) == (282, 96, 1280, 720)
+    assert header.flags == Flag.MUST_PROCESS | Flag.TS_VALID | Flag.CLIENT_SCALED
+
+
+def test_a_bare_image_takes_the_next_number() -> None:
+    assert read_frame(IMAGE, -1, 10**6, 0.0).seq == 1
+    assert read_frame(IMAGE, 7, 10**6, 0.0).seq == 8
+    with pytest.raises(FrameRejected, match="new session"):
+        read_frame(IMAGE, 2**32 - 1, 10**6, 0.0)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.booleans())
+def test_every_number_and_time_stamp_survives(seq: int, ts_us: int, must: bool) -> None:
+    flags = Flag.TS_VALID | (Flag.MUST_PROCESS if must else Flag(0))
+    header = FrameHeader(Kind.FULL, flags, seq, 0, 0, ts_us, 0, 0, 320, 240)
+    frame = read_frame(header.packed() + IMAGE, -1, 10**6, 1.5)
+    assert (frame.seq, frame.ts_us, frame.must_process) == (seq, ts_us or None, must)
+    assert (frame.image, frame.received_s) == (IMAGE, 1.5)
+
+
+@given(
+    st.binary(max_size=80),
+    st.sampled_from([b"", b"LKON\x01\x00", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF0000WEBPVP8"]),
+)
+def test_any_bytes_are_read_or_rejected(data: bytes, start: bytes) -> None:
+    with contextlib.suppress(FrameRejected):
+        read_frame(start + data, -1, 10**6, 0.0)
+
+
+@given(st.integers(0, len(IMAGE)), st.sampled_from([".jpg", ".png", ".webp"]))
+def test_a_header_cut_anywhere_is_read_or_refused(length: int, extension: str) -> None:
+    try:
+        header = read_image_header(encoded(Drawing().frame(0), extension)[:length])
+    except ImageRefused:
+        return
+    assert (header.width, header.height) == (320, 240)
+
+
+@pytest.mark.parametrize(
+    ("extension", "kind"), [(".jpg", ImageKind.JPEG), (".png", ImageKind.PNG), (".webp", ImageKind.WEBP)]
+)
+def test_sizes_are_read_without_decoding(extension: str, kind: ImageKind) -> None:
+    for width, height in ((16, 16), (321, 200), (1000, 17)):
+        picture = Drawing(width=width, height=height, side=8).frame(0)
+        header = read_image_header(encoded(picture, extension))
+        assert (header.kind, header.width, header.height, header.components) == (kind, width, height, 3)
+
+
+def test_an_animated_webp_is_refused() -> None:
+    file = b"RIFF\x00\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x0f\x00\x00\x0f\x00\x00"
+    with pytest.raises(ImageRefused, match="animated"):
+        read_image_header(file)

@@ -1,0 +1,65 @@
+"""Who is served next, and that what a worker does never depends on who is beside."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from models.package import load_tracker
+from models.runtimes.base import Best, ByteArray, Features, FloatArray
+from models.tracker import Tracker
+from service.engine.decoding import HostDecoder
+from service.engine.registry import Registry
+from service.engine.scheduler import Scheduler
+from service.engine.session import SessionModel
+from service.engine.steps import Stepper
+from service.protocol.messages import CreateRequest, TargetRequest
+from service.settings import LimitSettings
+from service.telemetry.metrics import Metrics
+from tests.drawing import Drawing
+
+
+class RecordingRuntime:
+    """Obeys the port; notes how many crops each search has, and waits for the gate."""
+
+    name = "recording"
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self._inner = load_tracker("dummy").runtime
+        self.gate = threading.Event()
+        self.sizes: list[int] = []
+
+    def template(self, crops: ByteArray) -> list[Features]:
+        assert self.gate.wait(10)
+        return self._inner.template(crops)
+
+    def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
+        self.sizes.append(len(crops))
+        return self._inner.search(features, crops, size, loop)
+
+
+async def test_each_session_gets_its_turn_before_any_gets_a_second_one() -> None:
+    runtime = RecordingRuntime()
+    tracker = Tracker(load_tracker("dummy").spec, runtime)
+    metrics, limits = Metrics(["m"]), LimitSettings()
+    loop = asyncio.get_running_loop()
+    scheduler = Scheduler({"m": Stepper(tracker, HostDecoder())}, 1, 2, loop, metrics)
+    registry = Registry({"m": SessionModel("m", tracker, metrics.tallies["m"])}, "m", limits, scheduler, metrics)
+    drawing = Drawing()
+    request = CreateRequest(mode="every", targets=[TargetRequest(box=list(drawing.box(0).xywh()))])
+    sessions = [registry.create(request) for _ in range(5)]
+    for session in sessions:
+        for index in range(4):
+            session.receive(drawing.jpeg(index), 0.0)
+    served: list[list[int]] = []
+    runtime.gate.set()
+    async with asyncio.timeout(10):
+        while any(session.waiting for session in sessions):
+            served.append([session.counters.processed for session in sessions])
+            await asyncio.sleep(0)
+    scheduler.stop(1.0)
+    assert all(max(counts) - min(counts) <= 1 for counts in served)
+    assert [session.counters.processed for session in sessions] == [4] * 5
+    assert max(runtime.sizes) == 2
