@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 
 from models.spec import PresenceSpec
 
@@ -16,14 +16,6 @@ class State(StrEnum):
     UNCERTAIN = "uncertain"
     LOST = "lost"
     REACQUIRED = "reacquired"
-
-
-class Motion(Enum):
-    """How much of a target's box may follow the newest measurement."""
-
-    FREE = auto()
-    POSITION_ONLY = auto()
-    FROZEN = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +40,3 @@ def advance(presence: Presence, score: float, spec: PresenceSpec) -> Presence:
     # Between the two thresholds nothing changes: a target that was never sure of, or was doubted, stays doubted.
     doubted = presence.state in (State.INITIALIZING, State.UNCERTAIN)
     return Presence(State.UNCERTAIN if doubted and score < spec.enter else State.TRACKING)
-
-
-def motion(presence: Presence, score: float, spec: PresenceSpec) -> Motion:
-    """What a measurement with `score` may change, where `presence` is already the one after that frame.
-
-    A lost target keeps its box, so that the search stays where the target was seen last; a doubtful one keeps its size,
-    because a wrong size spoils every later crop, while a wrong position is mended by the next good frame.
-    """
-    if presence.state is State.LOST:
-        return Motion.FROZEN
-    return Motion.POSITION_ONLY if score < spec.leave else Motion.FREE

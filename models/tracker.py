@@ -12,7 +12,7 @@ import numpy as np
 from models.crops import Colour, Window, cut, mean_colour
 from models.families import FAMILIES
 from models.geometry import Box, Size, kept_in_frame
-from models.presence import Motion, Presence, State, advance, motion
+from models.presence import Presence, State, advance
 from models.runtimes.base import ByteArray, Features, FloatArray, Runtime
 from models.spec import ModelSpec
 
@@ -35,9 +35,14 @@ class TargetInvalid(ValueError):
 
 @dataclass(slots=True)
 class Target:
-    """One object that is followed: plain data, which may be copied, pickled and moved."""
+    """One object that is followed: plain data, which may be copied, pickled and moved.
+
+    `box` is the last one that was believed; the search goes on around `search_box`, which leaves `box` only while the
+    target is lost.
+    """
 
     box: Box
+    search_box: Box
     features: Features
     presence: Presence
     fill: Colour
@@ -79,7 +84,7 @@ class Tracker:
         crop = np.empty((1, size, size, 3), np.uint8)
         cut(frame, self._rules.template_window(box, self.spec.crop), crop[0], fill)
         (features,) = self.runtime.template(crop)
-        return Target(box, features, Presence(), fill, frames=0)
+        return Target(box, box, features, Presence(), fill, frames=0)
 
     def follow(self, target: Target, frame: ByteArray) -> Estimate:
         """Looks for the target in its next frame and updates it in place."""
@@ -109,18 +114,18 @@ class Tracker:
                 pairs, windows, found.best.tolist(), found.peak2.tolist(), strict=True
             )
         ]
-        for (target, _), (estimate, presence) in zip(pairs, steps, strict=True):
-            target.box, target.presence = estimate.box, presence
+        for (target, _), (estimate, search_box, presence) in zip(pairs, steps, strict=True):
+            target.box, target.search_box, target.presence = estimate.box, search_box, presence
             target.frames += 1
-        return [estimate for estimate, _ in steps]
+        return [estimate for estimate, _, _ in steps]
 
     def next_window(self, target: Target) -> Window:
         """The square of the next frame in which the target will be looked for."""
-        return self._rules.search_window(target.box, self.spec.crop)
+        return self._rules.search_window(target.search_box, self.spec.crop)
 
     def _sizes(self, pairs: Sequence[tuple[Target, ByteArray]], windows: Sequence[Window]) -> FloatArray:
         size = self.spec.crop.search_size
-        boxes = [window.to_crop(target.box, size) for (target, _), window in zip(pairs, windows, strict=True)]
+        boxes = [window.to_crop(target.search_box, size) for (target, _), window in zip(pairs, windows, strict=True)]
         return np.array([box.size for box in boxes], np.float32)
 
     def _loop(self, count: int) -> FloatArray:
@@ -129,21 +134,26 @@ class Tracker:
 
     def _concluded(
         self, target: Target, frame: Size, window: Window, best: Sequence[float], peak2: Sequence[float]
-    ) -> tuple[Estimate, Presence]:
-        """What the graph's numbers mean for one target; numbers that are not finite count as not having seen it."""
+    ) -> tuple[Estimate, Box, Presence]:
+        """What the graph's numbers mean for one target: the estimate, where to search next, and its presence.
+
+        Numbers that are not finite count as not having seen it. While a target is lost its box stays where it was seen
+        last, and the search follows the best place at the last size: a wrong size would spoil every later crop.
+        """
         valid = all(map(math.isfinite, best))
         cx, cy, w, h, score, penalty = best if valid else (0.0,) * 6
         presence = advance(target.presence, score, self.spec.presence)
-        allowed = motion(presence, score, self.spec.presence)
-        box = target.box
-        if valid and allowed is not Motion.FROZEN:
+        lost = presence.state is State.LOST
+        search_box = target.search_box
+        if valid:
             measured = self._rules.to_frame(Box.from_centre(cx, cy, w, h), window, self.spec.crop)
-            moved = self._rules.smooth(target.box, measured, penalty, score, self.spec.loop)
-            if allowed is Motion.POSITION_ONLY:
-                moved = Box.from_centre(moved.cx, moved.cy, target.box.w, target.box.h)
-            box = kept_in_frame(moved, frame, self.spec.loop.min_size)
+            moved = self._rules.smooth(search_box, measured, penalty, score, self.spec.loop)
+            if lost:
+                moved = Box.from_centre(moved.cx, moved.cy, search_box.w, search_box.h)
+            search_box = kept_in_frame(moved, frame, self.spec.loop.min_size)
+        box = target.box if lost else search_box
         runner_up = peak2[0] if math.isfinite(peak2[0]) else 0.0
-        return Estimate(box, score, presence.state, runner_up, window), presence
+        return Estimate(box, score, presence.state, runner_up, window), search_box, presence
 
 
 def check_box(box: Box, frame: Size) -> None:

@@ -187,5 +187,5 @@ class Stepper:
         old = start.followed.target
         if start.mode == "hint" and old is not None:
             check_box(start.box, Size(float(picture.shape[1]), float(picture.shape[0])))
-            return replace(old, box=start.box)
+            return replace(old, box=start.box, search_box=start.box)
         return self._tracker.start(picture, start.box)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.presence import Motion, Presence, State, advance, motion
+from models.presence import Presence, State, advance
 from models.spec import PresenceSpec
 
 SPEC = PresenceSpec(leave=0.4, enter=0.6, reacquire=0.8, lost_after=3, reacquire_after=2)
@@ -56,18 +56,3 @@ def test_reacquired_follows_lost_only_and_lasts_one_frame(scores: list[float]) -
         assert after is not State.INITIALIZING
         assert (after is State.REACQUIRED) <= (before is State.LOST)
         assert (before is State.LOST) <= (after in (State.LOST, State.REACQUIRED))
-
-
-@pytest.mark.parametrize(
-    ("state", "score", "expected"),
-    [
-        (State.TRACKING, 0.9, Motion.FREE),
-        (State.UNCERTAIN, 0.5, Motion.FREE),
-        (State.UNCERTAIN, 0.3, Motion.POSITION_ONLY),
-        (State.LOST, 0.3, Motion.FROZEN),
-        (State.LOST, 0.9, Motion.FROZEN),
-        (State.REACQUIRED, 0.9, Motion.FREE),
-    ],
-)
-def test_what_a_measurement_may_change(state: State, score: float, expected: Motion) -> None:
-    assert motion(Presence(state), score, SPEC) is expected

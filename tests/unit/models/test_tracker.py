@@ -156,25 +156,22 @@ def test_the_graphs_numbers_become_a_box_in_the_frame() -> None:
     np.testing.assert_allclose(runtime.loops[0], [[0.1, 0.3, 0.5]])
 
 
-def test_a_doubtful_target_may_move_but_keeps_its_size_and_a_lost_one_stays() -> None:
-    tracker = Tracker(SPEC, ScriptedRuntime([*MIDDLE, 112, 112, 0.9, 1.0]))
+def test_the_box_of_a_lost_target_stays_and_the_search_goes_on_at_the_best_place_and_the_last_size() -> None:
+    tracker = Tracker(SPEC, ScriptedRuntime([122, 112, 30, 30, 0.1, 1.0]))
     target = tracker.start(FRAME, BOX)
-    tracker.follow(target, FRAME)
-    grown = target.box
-    tracker.runtime = ScriptedRuntime([122, 112, 30, 30, 0.1, 1.0])
     doubtful = tracker.follow(target, FRAME)
     lost = tracker.follow(target, FRAME)
-    assert grown.w > BOX.w
+    after = tracker.next_window(target)
     assert doubtful.state is State.UNCERTAIN
-    assert doubtful.box.size == pytest.approx(grown.size)
-    assert doubtful.box.cx > grown.cx + 5
+    assert doubtful.box.cx > BOX.cx + 5
     assert lost.state is State.LOST
-    assert lost.box == doubtful.box
-    assert tracker.next_window(target) == lost.window
-    tracker.runtime = ScriptedRuntime([122, 112, 30, 30, 0.9, 1.0])
+    assert lost.box == target.box == doubtful.box
+    assert after.x > lost.window.x + 5
+    assert after.side == lost.window.side
+    tracker.runtime = ScriptedRuntime([112, 112, 30, 30, 0.9, 1.0])
     found = tracker.follow(target, FRAME)
     assert found.state is State.REACQUIRED
-    assert found.box.cx > lost.box.cx
+    assert found.box.cx > lost.box.cx + 5
 
 
 @pytest.mark.parametrize("place", range(6))
