@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
+import cv2
 import structlog
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
@@ -63,6 +64,9 @@ def build_app(settings: Settings, loader: Loader | None = None) -> FastAPI:
 
 def _loaded(names: list[str], load: Loader, max_batch: int) -> tuple[dict[str, Tracker], dict[str, Stepper]]:
     """Trackers and warm steppers, by the models' names."""
+    # A worker is one core's work. OpenCV's own threads save nothing on pictures of this size, and waiting for them
+    # costs milliseconds whenever the other cores are busy.
+    cv2.setNumThreads(1)
     decoder = HostDecoder()
     trackers = {Path(name).name: load(name) for name in names}
     steppers = {name: Stepper(tracker, decoder) for name, tracker in trackers.items()}

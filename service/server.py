@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 
 from service.app import build_app
-from service.settings import Settings
+from service.connections import bounded_protocol
+from service.settings import ServerSettings, Settings
 from service.telemetry.logs import configure_logs
+
+BACKLOG = 2048
+
+
+class CannotListen(OSError):
+    """The address is in use, or none of this machine's; the message names it."""
 
 
 class Server(uvicorn.Server):
@@ -19,7 +28,7 @@ class Server(uvicorn.Server):
         """Starts; an error of the application's ends it with a message instead."""
         await super().startup(sockets)
         if self.started:
-            for listener in self.servers[0].sockets:
+            for listener in (listener for server in self.servers for listener in server.sockets):
                 host, port = listener.getsockname()[:2]
                 shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host  # noqa: S104
                 sys.stdout.write(f"Lockon is ready: http://{shown}:{port}\n")
@@ -32,7 +41,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         build_app(settings),
         host=settings.server.host,
         port=settings.server.port,
-        ws="websockets-sansio",
+        ws=bounded_protocol(settings.limits.send_timeout_s),
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
         ws_per_message_deflate=False,
@@ -44,7 +53,35 @@ def server_config(settings: Settings) -> uvicorn.Config:
     )
 
 
-def run(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT."""
+def listeners(server: ServerSettings) -> list[socket.socket]:
+    """Sockets that listen on every address that the host's name stands for; raises CannotListen.
+
+    Opened before the models are loaded, so that a port in use is told at once."""
+    place = f"cannot listen on {server.host}:{server.port}"
+    try:
+        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise CannotListen(f"{place}: {error.strerror}") from error
+    opened: list[socket.socket] = []
+    failure: OSError | None = None
+    for family, *_, address in dict.fromkeys(found):
+        # A free port that was found for the first address is meant for the others as well.
+        port = opened[0].getsockname()[1] if opened else address[1]
+        try:
+            opened.append(socket.create_server((address[0], port), family=family, backlog=BACKLOG))
+        except OSError as error:
+            failure = error
+    # A name may stand for addresses of a kind that this machine has not got; one that is taken is another matter.
+    if failure is not None and (not opened or failure.errno == errno.EADDRINUSE):
+        for listener in opened:
+            listener.close()
+        in_use = failure.errno == errno.EADDRINUSE
+        reason = "it is in use, choose another with --port" if in_use else str(failure.strerror)
+        raise CannotListen(f"{place}: {reason}")
+    return opened
+
+
+def run(settings: Settings, sockets: Sequence[socket.socket] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, on these sockets or on those that the settings name."""
     configure_logs(settings.server.log_level, settings.server.log_format)
-    Server(server_config(settings)).run()
+    Server(server_config(settings)).run(list(sockets or listeners(settings.server)))

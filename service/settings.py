@@ -158,7 +158,9 @@ def load_settings(overrides: Mapping[str, Any] | None = None, config: Path | Non
         return Settings(**merged)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise SettingsInvalid(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        unknown = first["type"] == "extra_forbidden"
+        message = "there is no such setting; docs/settings.md lists them all" if unknown else first["msg"]
+        raise SettingsInvalid(f"{'.'.join(map(str, first['loc']))}: {message}") from error
 
 
 def _from_file(path: Path) -> dict[str, Any]:

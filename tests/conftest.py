@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# The networks of tests are small: a second thread mostly waits for the first, and for long on a busy machine.
+# Torch reads this when it is imported, and the processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SHARED = Path(os.environ.get("LOCKON_SHARED", Path(__file__).parents[2] / "shared"))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -49,6 +51,17 @@ class Drawing:
     def jpegs(self, count: int) -> Iterator[bytes]:
         """The first `count` frames as JPEG files."""
         return (self.jpeg(index) for index in range(count))
+
+    def write_sequence(self, folder: Path, count: int, absent: Container[int] = (), separator: str = ",") -> Path:
+        """Makes `folder` with `img/*.png` and `groundtruth.txt`, where `absent` frames have no box; returns it."""
+        (folder / "img").mkdir(parents=True)
+        lines = []
+        for index in range(count):
+            (folder / "img" / f"{index + 1:08d}.png").write_bytes(encoded(self.frame(index), ".png"))
+            numbers = [math.nan] * 4 if index in absent else self.box(index).xywh()
+            lines.append(separator.join(f"{number:g}" for number in numbers))
+        (folder / "groundtruth.txt").write_text("\n".join(lines) + "\n")
+        return folder
 
 
 def jpeg(picture: NDArray[Any], quality: int = 90) -> bytes:

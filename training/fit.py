@@ -78,6 +78,7 @@ class _Run:
         data = read_shards(Path(os.path.expandvars(recipe.data.shards)), recipe.data.min_side)
         self.sampler = PairSampler(data, recipe.data, recipe.augment, recipe.model.crop, recipe.fit.seed)
         self.console = Console(stderr=True)
+        self.commit = _commit()
         self.seconds = 0.0
 
     def restore(self) -> int:
@@ -98,7 +99,7 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "seconds": self.seconds,
             "recipe": self.recipe.to_json(),
-            "commit": _commit(),
+            "commit": self.commit,
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
         }
         checkpoint.save(self.out, content)

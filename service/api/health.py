@@ -17,11 +17,12 @@ metrics_router = APIRouter(tags=["health"])
 
 @router.get("/livez")
 async def live(request: Request) -> Response:
-    """200 while the event loop answers and no worker hangs."""
-    longest_s = request.app.state.scheduler.longest_s()
-    alive = longest_s < MAX_BATCH_S
-    body = {"status": "ok" if alive else "stuck", "longest_batch_s": round(longest_s, 3)}
-    return JSONResponse(body, 200 if alive else 503)
+    """200 while the event loop answers, and no worker hangs or has died."""
+    scheduler = request.app.state.scheduler
+    longest_s = scheduler.longest_s()
+    trouble = scheduler.trouble() or ("stuck" if longest_s >= MAX_BATCH_S else None)
+    body = {"status": trouble or "ok", "longest_batch_s": round(longest_s, 3)}
+    return JSONResponse(body, 503 if trouble else 200)
 
 
 @router.get("/readyz")
@@ -41,6 +42,6 @@ async def show_version() -> dict[str, str]:
 async def show_metrics(request: Request) -> Response:
     """Prometheus' text format."""
     metrics, registry = request.app.state.metrics, request.app.state.registry
-    metrics.held_frames.set(sum(session.held_bytes for session in registry.all()))
+    metrics.held_frames.set(registry.held_bytes)
     metrics.sessions(Counter((session.state, session.model.id) for session in registry.all()))
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

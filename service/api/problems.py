@@ -57,7 +57,7 @@ def problem_response(
     """The response for a problem."""
     status = STATUS[code]
     body: dict[str, Any] = {
-        "type": f"https://lockon.dev/problems/{code}",
+        "type": f"/problems/{code}",
         "title": TITLES[code],
         "status": status,
         "detail": detail,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from time import perf_counter
 
+import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from service.api.origins import is_loopback, origin_allowed
-from service.api.problems import Problem, problem_response
+from service.api.handshake import SUBPROTOCOL, check_free, check_handshake, deny
+from service.api.problems import Problem
 from service.api.sessions import found
 from service.engine.outbox import CloseOrder, Outbox, ResultDraft
 from service.engine.registry import Registry, ServerFull, UnknownModel
@@ -28,12 +29,10 @@ from service.protocol.messages import (
     read_message,
 )
 from service.protocol.results import CREDIT_FRAMES, PING_MS, Payload, encoded
-from service.protocol.strict_json import MAX_TEXT_BYTES
-from service.settings import Settings
-
-SUBPROTOCOL = "lockon.v1"
+from service.protocol.strict_json import MAX_TEXT_BYTES, JsonRefused, parsed
 
 router = APIRouter()
+_log = structlog.get_logger("lockon.stream")
 
 
 class Refused(Exception):
@@ -49,11 +48,11 @@ async def stream(websocket: WebSocket) -> None:
     """Create and attach in one: the first message is a hello with `create`."""
     registry: Registry = websocket.app.state.registry
     try:
-        _check_handshake(websocket)
+        check_handshake(websocket)
         if registry.full:
             raise Problem("no-capacity", f"the limit is {registry.limits.max_sessions} sessions")
     except Problem as problem:
-        await _deny(websocket, problem)
+        await deny(websocket, problem)
         return
     await _served(websocket, registry, None)
 
@@ -63,37 +62,13 @@ async def session_stream(websocket: WebSocket, session_id: str) -> None:
     """Attaches to a session; the hello may be left out."""
     registry: Registry = websocket.app.state.registry
     try:
-        _check_handshake(websocket)
+        check_handshake(websocket)
         session = found(registry, session_id)
-        _check_free(session)
+        check_free(session)
     except Problem as problem:
-        await _deny(websocket, problem)
+        await deny(websocket, problem)
         return
     await _served(websocket, registry, session)
-
-
-def _check_handshake(websocket: WebSocket) -> None:
-    settings: Settings = websocket.app.state.settings
-    headers = websocket.headers
-    loopback = is_loopback(settings.server.host)
-    origin = headers.get("origin")
-    if not origin_allowed(origin, headers.get("host", ""), settings.web.allowed_origins, listens_on_loopback=loopback):
-        raise Problem("origin-not-allowed", "this page's origin is not in web.allowed_origins")
-    offered = websocket.scope["subprotocols"]
-    if offered and SUBPROTOCOL not in offered:
-        raise Problem(
-            "malformed-request", f"none of the offered sub-protocols is known; this server speaks {SUBPROTOCOL}"
-        )
-
-
-def _check_free(session: Session) -> None:
-    if session.outbox is not None:
-        raise Problem("session-attached", "another socket is attached to this session")
-
-
-async def _deny(websocket: WebSocket, problem: Problem) -> None:
-    """Refuses the upgrade with an HTTP response."""
-    await websocket.send_denial_response(problem_response(problem.code, str(problem.detail), problem.errors))
 
 
 async def _served(websocket: WebSocket, registry: Registry, session: Session | None) -> None:
@@ -116,13 +91,15 @@ class _Connection:
         self._websocket = websocket
         self._registry = registry
         self._outbox = Outbox(registry.limits.outbound_queue)
+        self._own = False
+        self._left = False
 
     async def run(self, session: Session | None) -> int:
         """Hello, then reading and writing until either ends; returns the close code."""
         try:
             async with asyncio.timeout(self._registry.limits.hello_timeout_s):
                 first = await self._receive()
-            own = session is None
+            self._own = session is None
             session, rest = self._opened(first, session)
         except TimeoutError:
             return await self._refuse(Refused(4408, "timeout", "no hello in time"))
@@ -131,13 +108,13 @@ class _Connection:
         try:
             return await self._pump(session, rest)
         finally:
-            self._leave(session, own=own)
+            self._leave(session)
 
     def _opened(self, first: str | bytes, session: Session | None) -> tuple[Session, str | bytes | None]:
         """The attached session, and the first message if it is no hello but already for the session."""
         rest: str | bytes | None = first
         hello = Hello(type="hello")
-        if isinstance(first, str) and (session is None or '"hello"' in first[:200]):
+        if isinstance(first, str) and (session is None or _says_hello(first)):
             hello, rest = self._hello(first), None
         if session is None:
             if rest is not None:
@@ -145,6 +122,8 @@ class _Connection:
             session = self._created(hello.create or CreateRequest())
         elif hello.create is not None:
             raise Refused(4400, "bad_hello", "create belongs to /v1/stream", "/create")
+        if session.state == "closed":
+            raise Refused(4410, "gone", "the session was closed or has expired meanwhile")
         if session.outbox is not None:
             raise Refused(4409, "session_attached", "another socket was faster")
         if hello.want is not None:
@@ -232,11 +211,22 @@ class _Connection:
                         session.counters.receive()
                         session.counters.reject(Reason.TOO_BIG)
                     return gone.code
+            if not self._left:
+                self._take(session, message)
+            message = None
+            # Messages that came together are there at once: without this, nobody else's turn would come between them.
+            await asyncio.sleep(0)
+
+    def _take(self, session: Session, message: str | bytes) -> None:
+        try:
             if isinstance(message, bytes):
                 session.receive(message, perf_counter())
             else:
                 self._text(session, message)
-            message = None
+        except Exception:
+            # The writer is still there to say so; a reader that just ended would leave the client without a word.
+            _log.exception("a message could not be taken", kind="session_failed", session=session.id)
+            session.fail()
 
     def _text(self, session: Session, text: str) -> None:
         now_s = perf_counter()
@@ -275,6 +265,8 @@ class _Connection:
             try:
                 async with asyncio.timeout(limit_s):
                     if isinstance(item, CloseOrder):
+                        # Whoever reads the close frame may attach again at once.
+                        self._leave(session)
                         await self._websocket.close(item.code, item.reason)
                         return item.code
                     now_s = perf_counter()
@@ -283,7 +275,7 @@ class _Connection:
                         item = session.result(item, now_s)
                     await self._websocket.send_text(encoded(item))
             except TimeoutError:
-                # No close frame would get through either; the transport is closed when this task ends.
+                # No close frame would get through either; `service.connections` cuts the line when this task ends.
                 return 4408
 
     async def _receive(self) -> str | bytes:
@@ -298,19 +290,33 @@ class _Connection:
         """Ends a socket that has no session, and so no writer."""
         message = results.error(refused.error, refused.detail, fatal=True, pointer=refused.pointer)
         await self._websocket.send_text(encoded(message))
-        await self._websocket.close(refused.code, f"{refused.error}: {refused.detail}"[:120])
+        await self._websocket.close(refused.code, _reason(f"{refused.error}: {refused.detail}"))
         return refused.code
 
-    def _leave(self, session: Session, *, own: bool) -> None:
-        self._registry.metrics.coalesced.inc(self._outbox.coalesced)
-        if session.outbox is not self._outbox:
+    def _leave(self, session: Session) -> None:
+        if self._left:
             return
+        self._left = True
+        self._registry.metrics.coalesced.inc(self._outbox.coalesced)
         session.detach(perf_counter())
-        if own and self._registry.ttl_s(session) == 0:
+        if self._own and self._registry.ttl_s(session) == 0:
             self._registry.close(session, "socket_closed")
 
 
+def _says_hello(text: str) -> bool:
+    try:
+        message = parsed(text) if len(text) <= MAX_TEXT_BYTES else None
+    except JsonRefused:
+        return False
+    return isinstance(message, dict) and message.get("type") == "hello"
+
+
+def _reason(words: str) -> str:
+    """A close frame's reason has at most 123 bytes."""
+    return words.encode("ascii", "replace")[:120].decode()
+
+
 def _read_text(text: str) -> Message:
-    if len(text) > MAX_TEXT_BYTES:
+    if len(text.encode()) > MAX_TEXT_BYTES:
         raise Refused(1009, "too_big", f"a text message has at most {MAX_TEXT_BYTES} bytes")
     return read_message(text)

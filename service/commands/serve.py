@@ -33,15 +33,15 @@ def serve(
 
     Flags go before the environment (LOCKON_SECTION__KEY), which goes before the file; `lockon config` shows the result.
     """
+    from service.server import listeners, run
     from service.settings import SettingsInvalid, load_settings
 
     with reported(SettingsInvalid):
         server = {"host": host, "port": port, "log_level": log_level}
         settings = load_settings({"server": server, "models": {"default": model}}, config)
         _check_models([settings.models.default, *settings.models.also], settings.models.folders)
-    from service.server import run
-
-    run(settings)
+        sockets = listeners(settings.server)
+    run(settings, sockets)
 
 
 def _check_models(names: list[str], folders: list[Path]) -> None:

@@ -91,7 +91,11 @@ class Operations:
     def arrived(self, frame: Frame) -> None:
         """A frame came: whatever waited for the next one means this one."""
         for order in self._pending:
-            for start in order.starts if isinstance(order, StartOrder) else ():
+            if isinstance(order, TargetRemove):
+                continue
+            # Targets of a create wait for the first frame as long as it takes, and from then on like all others.
+            order.deadline_s = min(order.deadline_s, frame.received_s + ARRIVAL_WAIT_S)
+            for start in order.starts:
                 if start.seq is None:
                     start.seq = frame.seq
                 if start.seq == frame.seq:

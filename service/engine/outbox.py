@@ -57,6 +57,10 @@ class Outbox:
             self._result = None
             self.close(4408, f"slow_consumer: {self._max_control} messages wait to be read")
             return
+        if isinstance(item, ResultDraft) and self._result is not None:
+            # An ordinary result that still waits is older, and results come in the order of their frames.
+            self._queue.append(self._result)
+            self._result = None
         self._queue.append(item)
         self._filled.set()
 

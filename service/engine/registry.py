@@ -66,6 +66,11 @@ class Registry:
         return len(self._sessions)
 
     @property
+    def held_bytes(self) -> int:
+        """Compressed bytes that all sessions keep."""
+        return sum(session.held_bytes for session in self._sessions.values())
+
+    @property
     def full(self) -> bool:
         """True if no further session may be created."""
         return len(self._sessions) >= self.limits.max_sessions
@@ -127,16 +132,26 @@ class Registry:
     def sweep(self, now_s: float) -> None:
         """What time brings: operations that wait in vain, idle sockets, sessions that nobody came back to."""
         for session in self.all():
-            session.settle(now_s)
-            ttl_s = self.ttl_s(session)
-            if session.outbox is not None:
-                if now_s - session.last_frame_s > self.limits.idle_timeout_s:
-                    session.outbox.put(results.goaway("idle"))
-                    session.outbox.close(4408, f"timeout: no frame for {self.limits.idle_timeout_s:g} s")
-            elif now_s - session.detached_s > ttl_s:
-                self.close(session, "expired")
+            try:
+                self._sweep_one(session, now_s)
+            except Exception:
+                # Without this task no session would ever expire again.
+                _log.exception("a session failed while being looked after", kind="session_failed", session=session.id)
+                session.fail()
         while self._tombstones and now_s - next(iter(self._tombstones.values())) > TOMBSTONE_S:
             self._tombstones.popitem(last=False)
+
+    def _sweep_one(self, session: Session, now_s: float) -> None:
+        if session.failed:
+            self.close(session, "internal", Drop.INTERNAL)
+            return
+        session.settle(now_s)
+        if session.outbox is not None:
+            if now_s - session.last_frame_s > self.limits.idle_timeout_s:
+                session.outbox.put(results.goaway("idle"))
+                session.outbox.close(4408, f"timeout: no frame for {self.limits.idle_timeout_s:g} s")
+        elif now_s - session.detached_s > self.ttl_s(session):
+            self.close(session, "expired")
 
     def ttl_s(self, session: Session) -> int:
         """How long the session is kept without a socket."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Protocol
@@ -13,6 +14,8 @@ from service.engine.jobs import Job, Outcome
 from service.engine.session import Session
 from service.engine.steps import Stepper
 from service.engine.workers import Batch, Workers
+
+_log = logging.getLogger(__name__)
 
 
 class BatchMeter(Protocol):
@@ -65,6 +68,12 @@ class Scheduler:
         """How long the oldest running batch has been running."""
         return self._workers.longest_s(perf_counter())
 
+    def trouble(self) -> str | None:
+        """Why no frame will be worked off any more, or not as fast as it should; None while all is well."""
+        if self._stopped:
+            return "stopped"
+        return "worker_died" if self._workers.alive < self._workers.count else None
+
     def _dispatch(self) -> None:
         while not self._stopped and self._workers.free > 0 and self._queued:
             model = min(
@@ -82,19 +91,33 @@ class Scheduler:
         while ready and len(jobs) < count:
             _, _, session = heapq.heappop(ready)
             self._queued.discard(session.id)
-            job = session.take(perf_counter())
+            job = self._job_of(session)
             if job is not None:
                 self._served[session.id] = next(self._numbers)
                 self._out[session.id] = session
                 jobs.append(job)
         return jobs
 
+    def _job_of(self, session: Session) -> Job | None:
+        # This may run in another session's reader: a fault must not reach it.
+        try:
+            return session.take(perf_counter())
+        except Exception:
+            _log.exception("a session failed to give its next job", extra={"session": session.id})
+            session.fail()
+            return None
+
     def _done(self, batch: Batch, outcomes: list[Outcome]) -> None:
         now_s = perf_counter()
-        self._meter.batch(batch.model, outcomes, now_s - (batch.began_s or now_s))
         for job, outcome in zip(batch.jobs, outcomes, strict=True):
             session = self._out.pop(job.session)
-            session.finish(outcome, now_s)
+            try:
+                session.finish(outcome, now_s)
+            except Exception:
+                # The others of the batch wait for their results, and the worker for its next batch.
+                _log.exception("a session failed to take its results", extra={"session": session.id})
+                session.fail()
             if session.state == "closed":
                 self._served.pop(session.id, None)
         self._dispatch()
+        self._meter.batch(batch.model, outcomes, now_s - (batch.began_s or now_s))

@@ -3,6 +3,7 @@ times come in as arguments, messages go out through the outbox."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -76,11 +77,11 @@ class Session:
         self._ages = AgeClock()
         self._job: Job | None = None
         self._last_seq = -1
-        self._last_result_seq = -1
         self._last_empty_s = float("-inf")
         self._sent_drops = 0
         self._warned_s: dict[str, float] = {}
-        self._bad_times_s: list[float] = []
+        self._bad_times_s: deque[float] = deque(maxlen=BAD_FRAMES)
+        self._failed = False
 
     @property
     def waiting(self) -> int:
@@ -97,6 +98,11 @@ class Session:
         """True while a worker has a job of this session."""
         return self._job is not None
 
+    @property
+    def failed(self) -> bool:
+        """True after a fault of ours; the session is only waiting to be closed."""
+        return self._failed
+
     def attach(self, outbox: Outbox, now_s: float) -> None:
         """A socket takes the session over."""
         self.outbox, self.state = outbox, "live"
@@ -105,7 +111,9 @@ class Session:
 
     def detach(self, now_s: float) -> None:
         """The socket is gone; targets stay, frames that wait do not."""
-        self.outbox, self.state, self.detached_s = None, "detached", now_s
+        self.outbox, self.detached_s = None, now_s
+        if self.state != "closed":
+            self.state = "detached"
         self.counters.drop(Drop.DETACHED, self._backlog.clear())
 
     def close(self, drop: Drop = Drop.DETACHED) -> None:
@@ -113,6 +121,15 @@ class Session:
         self.state = "closed"
         self.counters.drop(drop, self._backlog.clear())
         self._ring.clear()
+
+    def fail(self) -> None:
+        """After a fault of ours in here, which nobody else may notice: the socket is told and closed."""
+        self._failed = True
+        lost = self.counters.received - self.counters.processed - self.counters.dropped - self.counters.rejected
+        self.counters.drop(Drop.INTERNAL, lost - self.waiting)
+        if self.outbox is not None:
+            self.outbox.put(results.error("internal", "the server failed on this session", fatal=True))
+            self.outbox.close(1011, "internal: the server failed on this session")
 
     def receive(self, data: bytes, now_s: float) -> None:
         """A binary message. What is wrong with it gets its documented answer; the session goes on."""
@@ -125,10 +142,13 @@ class Session:
             self._reject(error.reason, str(error), None, now_s)
             return
         self._last_seq = frame.seq
+        if self.state == "closed" or self._failed:  # its socket is about to be closed
+            self.counters.drop(Drop.DETACHED)
+            return
         self._ring.put(frame)
         self._operations.arrived(frame)
         starting = len(self._operations) > 0 or (self._job is not None and len(self._job.orders) > 0)
-        if not self.followed and not starting:
+        if not self.followed and not starting and not self.waiting:
             self.counters.drop(Drop.NO_TARGET)
             self._send_empty(frame, now_s)
             return
@@ -156,24 +176,24 @@ class Session:
 
     def has_work(self, now_s: float) -> bool:
         """True if `take` would give a job."""
-        if self.state == "closed" or self._job is not None:
+        if self.state == "closed" or self._failed or self._job is not None:
             return False
         return len(self._backlog) > 0 or self._operations.settle(now_s, self._last_seq)
 
     def take(self, now_s: float) -> Job | None:
         """The next job for a worker, if there is any; none while another one is out."""
-        if not self.has_work(now_s):
-            return None
-        frame = self._backlog.take()
-        orders = self._operations.take(frame, now_s, self._last_seq)
-        if not self.followed and not orders:
-            if frame is not None:
-                self.counters.drop(Drop.NO_TARGET)
-                self._send_empty(frame, now_s)
-            return None
-        followed = tuple(self.followed.values()) if frame is not None else ()
-        self._job = Job(self.id, frame, followed, orders, now_s)
-        return self._job
+        while self.has_work(now_s):
+            frame = self._backlog.take()
+            orders = self._operations.take(frame, now_s, self._last_seq)
+            if self.followed or orders:
+                followed = tuple(self.followed.values()) if frame is not None else ()
+                self._job = Job(self.id, frame, followed, orders, now_s)
+                return self._job
+            if frame is None:
+                return None
+            self.counters.drop(Drop.NO_TARGET)
+            self._send_empty(frame, now_s)
+        return None
 
     def finish(self, outcome: Outcome, now_s: float) -> None:
         """A job came back: orders take effect, results and events go out."""
@@ -242,7 +262,6 @@ class Session:
             timings=timings_view(wait_ms, outcome.timings) if self.want.timings else None,
             next=next_window(self.model.tracker, targets, frame) if self.want.window else None,
         )
-        self._last_result_seq = frame.seq
         self.rate_out.add(now_s)
         if self.outbox is None:
             return
@@ -307,8 +326,9 @@ class Session:
         self.counters.reject(reason)
         data = {"reason": str(reason)} | ({} if seq is None else {"seq": seq})
         self.warn("frame_rejected", detail, now_s, **data)
-        self._bad_times_s = [*(t for t in self._bad_times_s if now_s - t < BAD_FRAMES_WINDOW_S), now_s]
-        if len(self._bad_times_s) >= BAD_FRAMES and self.outbox is not None:
+        self._bad_times_s.append(now_s)
+        many = len(self._bad_times_s) == BAD_FRAMES and now_s - self._bad_times_s[0] < BAD_FRAMES_WINDOW_S
+        if many and self.outbox is not None:
             self.outbox.close(4415, f"bad_media: {BAD_FRAMES} unusable frames in {BAD_FRAMES_WINDOW_S:g} s")
 
     def _answered(self, answer: Answer) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from time import perf_counter
@@ -46,7 +47,12 @@ class Workers:
     @property
     def free(self) -> int:
         """Threads that have nothing to do."""
-        return self.count - len(self._running)
+        return self.alive - len(self._running)
+
+    @property
+    def alive(self) -> int:
+        """Threads that have not died."""
+        return sum(thread.is_alive() for thread in self._threads)
 
     def submit(self, batch: Batch) -> None:
         """Gives a batch to a free thread."""
@@ -58,25 +64,26 @@ class Workers:
         return max((now_s - batch.began_s for batch in self._running if batch.began_s is not None), default=0.0)
 
     def stop(self, timeout_s: float) -> None:
-        """Lets every thread end after the batch that it is at."""
+        """Lets every thread end after the batch that it is at; waits no longer than that for all of them together."""
         for _ in self._threads:
             self._batches.put(None)
+        deadline_s = perf_counter() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, deadline_s - perf_counter()))
 
     def _work(self) -> None:
         while (batch := self._batches.get()) is not None:
             batch.began_s = perf_counter()
+            outcomes = [Outcome(internal=True) for _ in batch.jobs]
             try:
                 outcomes = batch.stepper.run(batch.jobs)
             except Exception:
                 # The stepper keeps failures of frames to themselves; this is a bug, and the thread must outlive it.
                 _log.exception("a batch failed")
-                outcomes = [Outcome(internal=True, done_s=perf_counter()) for _ in batch.jobs]
-            try:
-                self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
-            except RuntimeError:
-                return  # the loop is closed: the server has ended
+            finally:
+                # Also where the thread dies of it (a panic in a library): the sessions must not wait for ever.
+                with suppress(RuntimeError):  # the loop is closed: the server has ended
+                    self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
 
     def _finish(self, batch: Batch, outcomes: list[Outcome]) -> None:
         self._running.discard(batch)

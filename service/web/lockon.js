@@ -33,7 +33,7 @@ const PING_INTERVAL_MS = 15000;
 const CLOSE_WORDS = {
   1000: "The server ended the stream.",
   1001: "The server is going away.",
-  1006: "The connection broke, or no server answers at this address.",
+  1006: "The connection to the server broke.",
   1008: "The server refused the connection.",
   1009: "The image is too large for the server.",
   1011: "The server failed, or the connection stopped answering.",
@@ -89,6 +89,7 @@ export class Lockon extends EventTarget {
   #operationCount = 0;
   #frameBytes = 0;
   #pinger;
+  #silent = false; // nothing was heard since the last ping
   #connectTimer;
   #closing = false;
   #fatal = null;
@@ -173,11 +174,19 @@ export class Lockon extends EventTarget {
 
   #opened(create) {
     this.#sendText({ type: "hello", versions: [1], client: { name: "lockon-js", version: "0.1.0" }, create });
-    this.#pinger = setInterval(() => {
-      this.#sendText({ type: "ping", n: ++this.#operationCount, t_ms: performance.now() });
-    }, PING_INTERVAL_MS);
+    this.#pinger = setInterval(() => this.#ping(), PING_INTERVAL_MS);
     for (const [seq, message] of this.#waiting.splice(0)) this.#sendFrame(seq, message);
     for (const { text } of this.#operations.values()) this.#sendText(text);
+  }
+
+  /** A server that vanished without a close, by a pulled cable or a sleeping machine, shows by its silence. */
+  #ping() {
+    if (this.#silent) {
+      this.#giveUp("no answer from the server");
+      return;
+    }
+    this.#silent = true;
+    this.#sendText({ type: "ping", n: ++this.#operationCount, t_ms: performance.now() });
   }
 
   #sendFrame(seq, message) {
@@ -216,6 +225,7 @@ export class Lockon extends EventTarget {
   }
 
   #received(message) {
+    this.#silent = false;
     switch (message.type) {
       case "welcome":
         clearTimeout(this.#connectTimer);

@@ -1,9 +1,10 @@
 /** The page: joins the picture source, the stream, the canvas and the numbers. */
 
+import { Chooser } from "./chooser.js";
 import { Lockon } from "./lockon.js";
 import { Panel } from "./panel.js";
 import { Picture } from "./picture.js";
-import { Source, cameras } from "./source.js";
+import { Source } from "./source.js";
 
 const COLOURS = ["#3ddc97", "#4cc9f0", "#ffc857", "#f78fb3", "#b79cff", "#ff9f5a", "#8be04e", "#ff7b7b"];
 const MAX_TARGETS = COLOURS.length; // also the server's limit
@@ -19,6 +20,7 @@ const element = (id) => document.getElementById(id);
 const panel = new Panel();
 const picture = new Picture(element("picture"), element("stage"));
 const source = new Source(element("video"), onFrame);
+const chooser = new Chooser(source);
 
 const targets = new Map(); // id -> {id, label, colour, box, state, score, lost_ms}
 let selected = null;
@@ -34,17 +36,17 @@ let targetCount = 0;
 // Frames
 
 async function onFrame(tsMs) {
-  if (document.hidden || !source.kind) return;
+  if (document.hidden) return;
   if (link ? !mayStream(tsMs) : busy || picture.frozen) return;
   const stream = link;
   busy = true;
   try {
     const seq = ++frameCount;
-    const { bitmap, jpeg } = await source.grab(stream !== null);
-    if (!source.kind) return;
-    picture.keep(seq, bitmap);
+    const grabbed = await source.grab(stream !== null);
+    if (!grabbed) return;
+    picture.keep(seq, grabbed.bitmap);
     if (!stream && !link) picture.show(seq, []);
-    else if (stream && stream === link) stream.send(jpeg, { seq, tsMs });
+    else if (stream && stream === link) stream.send(grabbed.jpeg, { seq, tsMs });
   } finally {
     busy = false;
   }
@@ -89,13 +91,16 @@ function closeStream() {
   link = primed = latest = null;
   stream?.close();
   panel.connection("idle");
+  panel.quiet();
 }
 
 async function onClosed({ code, words }, welcomed) {
   link = primed = latest = null;
   forgetTargets();
   panel.connection("closed");
+  panel.quiet();
   const reason = code === 1006 && !welcomed ? await refusalWords() : words;
+  if (link) return; // the user was faster
   panel.message(`${reason} Drag a box to start again.`);
 }
 
@@ -116,9 +121,10 @@ function onResult(result) {
   for (const found of result.targets) {
     const target = targets.get(found.id);
     if (!target) continue; // removed here, while this result was on its way
-    if (target.state !== found.state) panel.announce(`${target.label}: ${found.state}`);
     const { box, state, score, lost_ms } = found;
+    const before = target.state;
     Object.assign(target, { box, state, score, lost_ms });
+    if (before !== state) panel.announce(target, before);
     panel.row(target, target.id === selected);
     shapes.push({ ...target });
   }
@@ -148,6 +154,7 @@ async function addTarget(box, seq) {
   targets.set(id, target);
   panel.add(target);
   select(id);
+  redraw();
   element("hint").hidden = true;
   await startTarget(target, seq);
   return undefined;
@@ -182,6 +189,7 @@ function dropTarget(id) {
   targets.delete(id);
   panel.remove(id);
   select(selected === id ? ([...targets.keys()].at(-1) ?? null) : selected);
+  redraw();
   if (targets.size === 0) closeStream();
 }
 
@@ -189,6 +197,12 @@ function forgetTargets() {
   for (const id of targets.keys()) panel.remove(id);
   targets.clear();
   select(null);
+  redraw();
+}
+
+/** The boxes as they are now on the frame on show: a picture that stands still shows a new one at once. */
+function redraw() {
+  picture.show(picture.shown, [...targets.values()].map((target) => ({ ...target })));
 }
 
 function select(id) {
@@ -221,77 +235,43 @@ picture.addEventListener("cancel", () => {
   if (targets.size === 0) closeStream();
 });
 picture.addEventListener("escape", () => selected && removeTarget(selected));
-picture.addEventListener("pause", togglePause);
+picture.addEventListener("pause", () => chooser.togglePause());
 panel.addEventListener("select", ({ detail }) => select(detail));
-panel.addEventListener("remove", ({ detail }) => removeTarget(detail));
+panel.addEventListener("remove", ({ detail }) => {
+  removeTarget(detail);
+  element("picture").focus(); // the button that had it is gone
+});
 
-// Picture sources
+// Picture source, model
 
-async function openSource(opening) {
+chooser.addEventListener("opening", () => {
+  stopFollowing();
+  panel.message(null);
+});
+chooser.addEventListener("failed", ({ detail }) => {
+  if (!source.kind) stopFollowing();
+  panel.message(detail);
+});
+
+function stopFollowing() {
+  draft = null;
+  resumeAfterDraft = false;
   forgetTargets();
   closeStream();
   picture.clear();
-  panel.message(null);
-  try {
-    await opening();
-    for (const id of ["picture", "hint"]) element(id).hidden = false;
-    element("start").hidden = true;
-    element("pause").disabled = false;
-    showPause();
-  } catch (error) {
-    panel.message(error.message);
-  }
 }
 
-async function openCamera(deviceId) {
-  await openSource(() => source.openCamera(deviceId));
-  await listCameras(deviceId);
-}
-
-async function listCameras(current) {
-  const found = await cameras();
-  panel.cameras(found, source.kind === "camera" ? current || found[0]?.id : "");
-}
-
-function openFile(file) {
-  if (!file) return;
-  source.loop = element("loop").checked;
-  openSource(() => source.openFile(file));
-}
-
-function togglePause() {
-  if (source.paused) source.resume();
-  else source.pause();
-}
-
-function showPause() {
-  element("pause").textContent = source.paused ? "Play" : "Pause";
-}
-
-for (const type of ["play", "pause", "ended"]) element("video").addEventListener(type, showPause);
-element("start-camera").addEventListener("click", () => openCamera(""));
-element("cameras").addEventListener("change", ({ target }) => target.value && openCamera(target.value));
-for (const id of ["start-file", "open-file"]) element(id).addEventListener("click", () => element("file").click());
-element("file").addEventListener("change", ({ target }) => openFile(target.files[0]));
-element("pause").addEventListener("click", togglePause);
-element("loop").addEventListener("change", ({ target }) => (source.loop = target.checked));
+/** The new model starts on the frame on show, with the targets that are seen there. */
 element("model").addEventListener("change", () => {
   if (!link || picture.shown === null) return;
+  for (const { id, state } of [...targets.values()]) if (state === "lost") dropTarget(id);
+  if (targets.size === 0) return;
   closeStream();
   openStream(picture.shown);
-  for (const target of targets.values()) startTarget(target, picture.shown);
-});
-
-const stage = element("stage");
-stage.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  stage.classList.add("drop");
-});
-stage.addEventListener("dragleave", () => stage.classList.remove("drop"));
-stage.addEventListener("drop", (event) => {
-  event.preventDefault();
-  stage.classList.remove("drop");
-  openFile(event.dataTransfer.files[0]);
+  for (const target of targets.values()) {
+    target.state = "initializing";
+    startTarget(target, picture.shown);
+  }
 });
 
 // Start
@@ -300,7 +280,7 @@ async function listModels() {
   try {
     const answer = await fetch("/v1/models");
     const { items } = await answer.json();
-    panel.models(items.map(({ id }) => id));
+    panel.models(items);
   } catch (error) {
     panel.message(`The server's models cannot be listed: ${error.message}`);
   }
@@ -322,4 +302,3 @@ Object.defineProperty(window, "lockonPage", {
 });
 
 listModels();
-listCameras("");

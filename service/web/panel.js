@@ -5,11 +5,18 @@ const SPARKLINE_LEAST_MS = 50; // so that a few milliseconds of noise do not loo
 
 const element = (id) => document.getElementById(id);
 const number = (value, digits = 0) => (value == null ? "–" : value.toFixed(digits));
+const stateWords = ({ state, lost_ms: lostMs }) =>
+  state === "lost" ? `lost ${number((lostMs ?? 0) / 1000, 1)} s` : state;
 
 /** Events: select and remove, each with detail = target id. */
 export class Panel extends EventTarget {
   #ages = [];
-  #rows = new Map(); // id -> {row, what, state}
+  #rows = new Map(); // id -> {row, what}
+
+  constructor() {
+    super();
+    element("dismiss").addEventListener("click", () => this.message(null));
+  }
 
   /** The stream's own state: idle, connecting, connected or closed. */
   connection(state) {
@@ -20,12 +27,22 @@ export class Panel extends EventTarget {
   /** A failure in plain words; null takes it away. */
   message(words) {
     element("message").hidden = !words;
-    element("message").textContent = words ?? "";
+    element("words").textContent = words ?? "";
   }
 
-  /** What the screen reader says next. */
-  announce(words) {
+  /** Tells a screen reader what became of a target; wavering between tracking and uncertain would be noise. */
+  announce({ label, state }, before) {
+    const words = { lost: `${label} is lost`, reacquired: `${label} is back`, tracking: `Following ${label}` }[state];
+    if (!words || (state === "tracking" && before !== "initializing")) return;
     element("announcer").textContent = words;
+  }
+
+  /** No stream: what its numbers said is over. */
+  quiet() {
+    for (const id of ["age", "fps-in", "fps-out"]) element(id).textContent = number(null);
+    for (const id of ["left-out", "dropped", "skipped"]) element(id).textContent = "0";
+    this.#ages = [];
+    this.#drawSparkline();
   }
 
   /** Rates and drops of one result: fps {in, out}, frames dropped by the server, frames skipped here. */
@@ -49,9 +66,8 @@ export class Panel extends EventTarget {
   /** Shows the selected target's state and score; null where there is none. */
   selected(target) {
     const state = target?.state ?? null;
-    const words = state === "lost" ? `lost ${number((target.lost_ms ?? 0) / 1000, 1)} s` : (state ?? "no target");
-    element("state").textContent = words;
-    element("state").dataset.state = state ?? "";
+    element("state").textContent = state ? stateWords(target) : "no target";
+    for (const id of ["state", "score-bar"]) element(id).dataset.state = state ?? "";
     element("score").textContent = number(target?.score, 2);
     element("score-bar").value = target?.score ?? 0;
   }
@@ -86,22 +102,16 @@ export class Panel extends EventTarget {
   }
 
   /** State and score in a target's row, and whether it is the selected one. */
-  row({ id, state, score }, isSelected) {
-    const { row, what } = this.#rows.get(id);
+  row(target, isSelected) {
+    const { row, what } = this.#rows.get(target.id);
     row.dataset.selected = isSelected;
-    what.textContent = `${state} ${number(score, 2)}`;
+    row.firstChild.setAttribute("aria-pressed", isSelected);
+    what.textContent = target.score === null ? target.state : `${stateWords(target)}, ${number(target.score, 2)}`;
   }
 
-  /** Fills the list of cameras: [{id, label}]. */
-  cameras(found, current) {
-    const options = found.map(({ id, label }) => new Option(label, id, false, id === current));
-    element("cameras").replaceChildren(new Option("Choose a camera", ""), ...options);
-    if (current) element("cameras").value = current;
-  }
-
-  /** Fills the list of models: ids, the first one is the default. */
-  models(ids) {
-    element("model").replaceChildren(...ids.map((id) => new Option(id, id)));
+  /** Fills the list of models: [{id, default}]. */
+  models(found) {
+    element("model").replaceChildren(...found.map((one) => new Option(one.id, one.id, one.default, one.default)));
   }
 
   #drawSparkline() {
@@ -120,7 +130,8 @@ export class Panel extends EventTarget {
     context.lineWidth = 1.5 * devicePixelRatio;
     context.lineJoin = "round";
     context.stroke();
-    canvas.setAttribute("aria-label", `Age of the last results, at most ${number(Math.max(...this.#ages))} ms`);
+    const words = this.#ages.length ? `, at most ${number(Math.max(...this.#ages))} ms` : "";
+    canvas.setAttribute("aria-label", `Age of the last results${words}`);
   }
 
   #tell(type, detail) {

@@ -14,7 +14,7 @@ export class Picture extends EventTarget {
   #canvas;
   #context;
   #ring = new Map(); // seq -> ImageBitmap
-  #boxes = []; // [{box, state, colour, label, score, lost_ms}] of the shown frame
+  #boxes = []; // [{box, state, colour, label, score, lost_ms}] of the shown frame; score is null before an answer
   #anchor = null; // frame point where a drag began
   #draft = null; // [x, y, w, h] being drawn
   #stage;
@@ -76,6 +76,7 @@ export class Picture extends EventTarget {
     this.#ring.clear();
     this.#boxes = [];
     this.#anchor = this.#draft = this.shown = null;
+    this.#context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
   }
 
   /** Makes the canvas as large as the stage allows, in device pixels so that lines and text are sharp. */
@@ -107,9 +108,9 @@ export class Picture extends EventTarget {
 
   #drawTarget({ box, state, colour, label, score, lost_ms: lostMs }, scale) {
     const style = {
-      lost: { dash: [2, 6], width: 2, words: `lost ${((lostMs ?? 0) / 1000).toFixed(1)} s` },
-      uncertain: { dash: [9, 6], width: 2.5, words: `${label} ? ${score.toFixed(2)}` },
-    }[state] ?? { dash: [], width: 3, words: `${label} ${score.toFixed(2)}`, fill: `${colour}1f` };
+      lost: { dash: [2, 6], width: 2, words: `${label} lost ${((lostMs ?? 0) / 1000).toFixed(1)} s` },
+      uncertain: { dash: [9, 6], width: 2.5, words: `${label} ? ${score?.toFixed(2)}` },
+    }[state] ?? { dash: [], width: 3, words: `${label} ${score?.toFixed(2) ?? ""}`.trim() };
     this.#drawBox(box, scale, { colour, ...style });
     this.#drawLabel(box, scale, colour, style.words, state === "lost");
   }
@@ -161,7 +162,7 @@ export class Picture extends EventTarget {
   }
 
   #begin(event) {
-    if (!event.isPrimary || event.button !== 0 || !this.size) return;
+    if (!event.isPrimary || event.button !== 0 || !this.size || this.frozen) return;
     this.#canvas.setPointerCapture(event.pointerId);
     this.#anchor = this.#point(event);
     this.#draft = null;
@@ -203,7 +204,7 @@ export class Picture extends EventTarget {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (step && !this.frozen) this.#nudge(step, event.shiftKey);
     else if (event.key === "Enter" && !this.frozen) this.#enter();
-    else if (event.key === "Escape" && this.#draft) this.#cancel();
+    else if (event.key === "Escape" && (this.#draft || this.frozen)) this.#cancel();
     else if (event.key === "Escape") this.dispatchEvent(new Event("escape"));
     else if (event.key === " ") this.dispatchEvent(new Event("pause"));
     else return;

@@ -11,15 +11,20 @@ const CAMERA_WORDS = {
   OverconstrainedError: "This camera is not there any more. Choose another one.",
 };
 
-/** Plays into a <video> and calls `onFrame(tsMs)` for each picture; `tsMs` is on performance.now()'s clock. */
-export class Source {
+/**
+ * Plays into a <video> and calls `onFrame(tsMs)` for each picture; `tsMs` is on performance.now()'s clock.
+ * Event: unplugged (the camera went away; the source is closed).
+ */
+export class Source extends EventTarget {
   #video;
   #stream = null;
   #fileUrl = null;
   #canvas = new OffscreenCanvas(1, 1);
   #context = this.#canvas.getContext("2d", { alpha: false });
+  #openings = 0;
 
   constructor(video, onFrame) {
+    super();
     this.#video = video;
     this.kind = null; // null, "camera" or "file"
     const next = (callback) =>
@@ -30,7 +35,7 @@ export class Source {
     const each = (now, metadata) => {
       next(each);
       // Without metadata (no requestVideoFrameCallback) a new picture shows by the time line having moved.
-      if (video.readyState < 2 || (!metadata && video.currentTime === lastTime)) return;
+      if (!this.kind || video.readyState < 2 || (!metadata && video.currentTime === lastTime)) return;
       lastTime = video.currentTime;
       onFrame(Math.min(metadata?.captureTime ?? now, performance.now()));
     };
@@ -41,8 +46,17 @@ export class Source {
     return this.#video.paused;
   }
 
-  /** Opens a camera (any one where deviceId is ""). Throws an Error in plain words. */
+  /** The open camera's id, or "". */
+  get cameraId() {
+    return this.#stream?.getVideoTracks()[0]?.getSettings().deviceId ?? "";
+  }
+
+  /**
+   * Opens a camera (any one where deviceId is ""). False where another source was asked for meanwhile.
+   * Throws an Error in plain words; what played before goes on then.
+   */
   async openCamera(deviceId) {
+    const opening = ++this.#openings;
     if (!navigator.mediaDevices) {
       throw new Error("The camera needs https or localhost. Open this page by one of them, or open a video file.");
     }
@@ -51,27 +65,31 @@ export class Source {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { ...device, width: { ideal: 1280 } }, audio: false });
     } catch (error) {
+      if (opening !== this.#openings) return false;
       throw new Error(CAMERA_WORDS[error.name] ?? `The camera cannot be used: ${error.message}`, { cause: error });
+    }
+    if (opening !== this.#openings) {
+      for (const track of stream.getTracks()) track.stop();
+      return false;
     }
     this.close();
     this.#stream = stream;
     this.#video.srcObject = stream;
-    this.kind = "camera";
-    await this.#video.play();
+    stream.getVideoTracks()[0].addEventListener("ended", () => {
+      if (stream !== this.#stream) return;
+      this.close();
+      this.dispatchEvent(new Event("unplugged"));
+    });
+    return this.#play("camera", this.#openings, () => "The camera gives no picture.");
   }
 
-  /** Opens a video file. Throws an Error in plain words. */
+  /** Opens a video file. False where another source was asked for meanwhile. Throws an Error in plain words. */
   async openFile(file) {
     this.close();
     this.#fileUrl = URL.createObjectURL(file);
     this.#video.src = this.#fileUrl;
-    try {
-      await this.#video.play();
-    } catch (error) {
-      this.close();
-      throw new Error(`This browser cannot play ${file.name}. MP4 (H.264) and WebM usually work.`, { cause: error });
-    }
-    this.kind = "file";
+    const words = () => `This browser cannot play ${file.name}. MP4 (H.264) and WebM usually work.`;
+    return this.#play("file", this.#openings, words);
   }
 
   pause() {
@@ -87,6 +105,7 @@ export class Source {
   }
 
   close() {
+    this.#openings += 1;
     this.#stream?.getTracks().forEach((track) => track.stop());
     if (this.#fileUrl) URL.revokeObjectURL(this.#fileUrl);
     this.#video.srcObject = this.#stream = this.#fileUrl = null;
@@ -94,19 +113,39 @@ export class Source {
     this.kind = null;
   }
 
-  /** The picture of now: {bitmap, jpeg}; jpeg is null unless asked for. Both hold the same pixels. */
+  /** The picture of now: {bitmap, jpeg}, both of the same pixels; jpeg is null unless asked for. Null if closed meanwhile. */
   async grab(withJpeg) {
+    const opening = this.#openings;
     const { videoWidth, videoHeight } = this.#video;
     const scale = Math.min(1, LONG_SIDE / Math.max(videoWidth, videoHeight));
     this.#draw(this.#video, Math.round(videoWidth * scale), Math.round(videoHeight * scale));
     const [bitmap, jpeg] = await Promise.all([createImageBitmap(this.#canvas), withJpeg ? this.#encoded() : null]);
-    return { bitmap, jpeg };
+    if (opening === this.#openings) return { bitmap, jpeg };
+    bitmap.close();
+    return null;
   }
 
   /** JPEG of a bitmap that was grabbed before. */
   async encode(bitmap) {
     this.#draw(bitmap, bitmap.width, bitmap.height);
     return this.#encoded();
+  }
+
+  /** Starts what was just set; a file of sound alone plays, but has no picture to follow anything in. */
+  async #play(kind, opening, words) {
+    let problem = null;
+    try {
+      await this.#video.play();
+    } catch (error) {
+      problem = error;
+    }
+    if (opening !== this.#openings) return false;
+    if (problem || !this.#video.videoWidth) {
+      this.close();
+      throw new Error(words(), { cause: problem });
+    }
+    this.kind = kind;
+    return true;
   }
 
   #draw(image, width, height) {
@@ -122,9 +161,14 @@ export class Source {
   }
 }
 
-/** The cameras of this machine as [{id, label}]; labels are known only after one was allowed. */
+/** The cameras of this machine as [{id, label}]; ids and labels are empty until one was allowed. */
 export async function cameras() {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   const found = devices.filter((device) => device.kind === "videoinput");
-  return found.map((device, index) => ({ id: device.deviceId, label: device.label || `Camera ${index + 1}` }));
+  return found.map(({ deviceId, label }, index) => ({ id: deviceId, label: cameraName(label) || `Camera ${index + 1}` }));
+}
+
+/** Chromium appends the maker's and the product's number. */
+function cameraName(label) {
+  return label.replace(/ \([0-9a-f]{4}:[0-9a-f]{4}\)$/i, "");
 }

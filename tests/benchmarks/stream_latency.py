@@ -1,6 +1,6 @@
 """Measures the way of a frame through a real server and socket: `python -m tests.benchmarks.stream_latency --help`.
 
-live       one 720p stream at 30 frames/s: age beyond the model's own time, and the time of each stage
+live       one 720p stream at 30 frames/s: age, the model's own time, the difference; the time and CPU of each stage
 sequences  every sequence of a folder at 30 frames/s, must-process: boxes and success AUC beside the offline tracker's
 overload   30 frames/s into a step of 50 ms: age stays flat; in mode `every` (the control case) it grows instead
 """
@@ -12,17 +12,13 @@ import asyncio
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-from websockets.asyncio.client import ClientConnection, connect
 
 from models.geometry import Box
 from models.package import load_tracker
@@ -30,14 +26,31 @@ from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
 from models.tracker import Tracker
 from service.app import Loader
 from service.engine.decoding import HostDecoder
-from service.protocol.header import Flag, FrameHeader, Kind, read_frame
-from service.settings import load_settings
-from tests.drawing import Drawing
+from service.protocol.header import read_frame
+from service.settings import Settings, load_settings
+from service.telemetry.logs import configure_logs
+from tests.benchmarks.streams import (
+    FPS,
+    Figures,
+    Film,
+    cpu_times_s,
+    drawn_film,
+    percentiles,
+    play,
+    real_film,
+    served,
+)
 from tests.end_to_end.conftest import RunningServer
 
-FPS = 30.0
 STAGES = ("wait", "decode", "prep", "infer", "post", "send_wait")
-Figures = dict[str, Any]
+WARM_UP_S = 2.0
+INTERVAL_S = 10.0
+DEFINITIONS = {
+    "age_ms": "from before the client hands a frame to its socket until it has read the result, on the client's clock",
+    "model_ms": "stages prep (cut the search regions) and infer (run the graph): the model's own time",
+    "beyond_ms": "age_ms - model_ms, frame by frame: socket, header, waiting, decoding, state, JSON",
+    "cpu_ms_per_frame": "CPU time of the server: `loop` its event loop's thread, `workers` all others",
+}
 
 
 class SlowRuntime:
@@ -60,89 +73,38 @@ class SlowRuntime:
         return self._inner.search(features, crops, size, loop)
 
 
-async def play(url: str, files: Sequence[bytes], box: Box, *, mode: str, fps: float = FPS) -> list[dict[str, Any]]:
-    """Sends the files at a steady rate; every result, with `client_age_ms` from sending to receipt."""
-    target = {"id": "t", "box": list(box.xywh())}
-    async with connect(f"{url}/v1/stream", max_size=None) as socket:
-        await socket.send(json.dumps({"type": "hello", "create": {"mode": mode, "targets": [target]}}))
-        await socket.recv()
-        results: list[dict[str, Any]] = []
-        answered = asyncio.Event()
-        reader = asyncio.create_task(_collect(socket, results, len(files), answered))
-        began = perf_counter()
-        for seq, file in enumerate(files, 1):
-            await asyncio.sleep(max(0.0, began + (seq - 1) / fps - perf_counter()))
-            ts_us = int(perf_counter() * 1e6)
-            header = FrameHeader(Kind.FULL, Flag.TS_VALID, seq, 0, 0, ts_us, 0, 0, 0, 0)
-            await socket.send(header.packed() + file)
-        if mode == "every":
-            async with asyncio.timeout(60):
-                await answered.wait()
-        await socket.send(json.dumps({"type": "bye"}))
-        await reader
-    return results
+def measure_live(model: str, seconds: float, film: Film) -> Figures:
+    """One stream on this machine; the first seconds are not counted."""
+    count = round((WARM_UP_S + seconds) * FPS)
 
+    async def run(url: str, pid: int) -> tuple[list[dict[str, Any]], float, float]:
+        playing = asyncio.create_task(play(url, film, count, mode="latest", drain=False))
+        await asyncio.sleep(WARM_UP_S)
+        before = cpu_times_s(pid)
+        await asyncio.sleep(seconds)
+        after = cpu_times_s(pid)
+        return await playing, after[0] - before[0], after[1] - before[1]
 
-async def _collect(
-    socket: ClientConnection, results: list[dict[str, Any]], expected: int, answered: asyncio.Event
-) -> None:
-    """Keeps the results; sets the event once every frame has a result or was refused."""
-    answers = 0
-    async for text in socket:
-        answers += text.startswith(('{"type":"result"', '{"type":"error"'))  # type: ignore[arg-type]
-        if answers >= expected:
-            answered.set()
-        message = json.loads(text)
-        if message["type"] == "result":
-            message["client_age_ms"] = (perf_counter() * 1e6 - message["ts_us"]) / 1e3
-            results.append(message)
-
-
-@contextmanager
-def served(model: str) -> Iterator[tuple[str, int]]:
-    """A server in a process of its own: its address and process id."""
-    program = "from service.settings import load_settings; from service.server import run; run(load_settings())"
-    settings = {"LOCKON_MODELS__DEFAULT": model, "LOCKON_SERVER__PORT": "0", "LOCKON_SERVER__LOG_LEVEL": "warning"}
-    # A pause of this machine must not cost a frame: what is measured is the age, not the size of the queue.
-    settings["LOCKON_LIMITS__MUST_QUEUE"] = "64"
-    command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().rpartition(" ")[2].strip()
-        try:
-            yield address.replace("http", "ws", 1), process.pid
-        finally:
-            process.terminate()
-
-
-def cpu_time_s(pid: int) -> float:
-    """CPU time that a process has used so far, all its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def percentiles(values: Sequence[float]) -> Figures:
-    """Median and 99th percentile."""
-    return {"p50": round(float(np.percentile(values, 50)), 2), "p99": round(float(np.percentile(values, 99)), 2)}
-
-
-def measure_live(model: str, seconds: float) -> Figures:
-    """One 720p stream on this machine."""
-    drawing = Drawing(width=1280, height=720, side=90)
-    files = list(drawing.jpegs(60)) * max(1, round(seconds * FPS / 60))
     with served(model) as (url, pid):
-        cpu_s = cpu_time_s(pid)
-        results = asyncio.run(play(url, files, drawing.box(0), mode="latest"))[1:]
-        cpu_s = cpu_time_s(pid) - cpu_s
-    beyond = [result["client_age_ms"] - result["timings"]["infer"] for result in results]
-    stages = {stage: percentiles([result["timings"][stage] for result in results]) for stage in STAGES}
+        results, loop_s, workers_s = asyncio.run(run(url, pid))
+    counted = [result for result in results if result["sent_s"] >= WARM_UP_S]
+    assert counted, "no frame was answered after the warm-up"
+    model_ms = [result["timings"]["prep"] + result["timings"]["infer"] for result in counted]
+    ages = [result["client_age_ms"] for result in counted]
+    sent = round(seconds * FPS)
     return {
-        "frames": len(files),
-        "answered": len(results) + 1,
-        "age_beyond_model_ms": percentiles(beyond),
-        "age_ms": percentiles([result["client_age_ms"] for result in results]),
-        "stages_ms": stages,
-        "server_cpu_ms_per_frame": round(cpu_s * 1e3 / len(files), 2),
+        "definitions": DEFINITIONS,
+        "frames": film.name,
+        "file_kb": round(float(np.mean([len(file) for file in film.files])) / 1e3, 1),
+        "sent": sent,
+        "answered": len(counted),
+        "dropped": counted[-1]["dropped_total"] - next(r for r in results if r["sent_s"] >= WARM_UP_S)["dropped_total"],
+        "age_ms": percentiles(ages),
+        "model_ms": percentiles(model_ms),
+        "beyond_ms": percentiles([age - own for age, own in zip(ages, model_ms, strict=True)]),
+        "stage_ms": {stage: percentiles([r["timings"][stage] for r in counted]) for stage in STAGES},
+        "cpu_ms_per_frame": {"loop": round(loop_s * 1e3 / sent, 2), "workers": round(workers_s * 1e3 / sent, 2)},
+        "states": {state: sum(r["targets"][0]["state"] == state for r in counted) for state in ("tracking", "lost")},
     }
 
 
@@ -154,9 +116,9 @@ def measure_sequences(model: str, folder: Path, limit: int | None, frames: int |
         for sequence in sorted(path.parent for path in folder.glob("*/groundtruth.txt"))[:limit]:
             files = [path.read_bytes() for path in sorted((sequence / "img").glob("*.jpg"))[:frames]]
             truth = np.loadtxt(sequence / "groundtruth.txt", delimiter=",", ndmin=2)[: len(files)]
-            box = Box(*map(float, truth[0]))
-            results = asyncio.run(play(url, files, box, mode="every"))
-            offline = offline_boxes(tracker, decoder, files, box)
+            film = Film(sequence.name, files, Box(*map(float, truth[0])))
+            results = asyncio.run(play(url, film, len(files), mode="every", drain=True))
+            offline = offline_boxes(tracker, decoder, film)
             rows.append({"sequence": sequence.name, "frames": len(files)} | compared(results, offline, truth))
             print(sequence.name, rows[-1]["largest_difference_px"], rows[-1]["age_ms"], file=sys.stderr)  # noqa: T201
     ages = [age for row in rows for age in row.pop("ages_ms")]
@@ -189,44 +151,61 @@ def compared(results: Sequence[dict[str, Any]], offline: np.ndarray, truth: np.n
     }
 
 
-def offline_boxes(tracker: Tracker, decoder: HostDecoder, files: Sequence[bytes], box: Box) -> np.ndarray:
+def offline_boxes(tracker: Tracker, decoder: HostDecoder, film: Film) -> np.ndarray:
     """(N, 4) boxes x, y, w, h of the tracker without any service."""
-    boxes = [box.xywh()]
+    boxes = [film.box.xywh()]
     target = None
-    for file in files:
+    for file in film.files:
         picture = decoder.decode(read_frame(file, -1, 10**8, 0.0))
         if target is None:
-            target = tracker.start(picture, box)
+            target = tracker.start(picture, film.box)
         else:
             boxes.append(tracker.follow(target, picture).box.xywh())
     return np.array(boxes)
 
 
 def measure_overload(seconds: float, step_s: float) -> Figures:
-    """The same load on the newest-frame slot and, as the control case, on the queue of mode `every`."""
-    drawing = Drawing(width=640, height=360)
-    files = list(drawing.jpegs(30)) * max(1, round(seconds * FPS / 30))
-    loader: Loader = slow_loader(step_s)
-    figures: Figures = {"step_ms": step_s * 1e3}
-    for name, mode, queue in (("newest_wins", "latest", 8), ("fifo_control", "every", 64)):
-        server = RunningServer(load_settings({"models": {"default": "dummy"}, "limits": {"must_queue": queue}}), loader)
-        results = asyncio.run(play(server.ws, files, drawing.box(0), mode=mode))[1:]
-        server.stop()
-        ages = [result["client_age_ms"] for result in results]
-        third = max(1, len(ages) // 3)
+    """The same load on the newest-frame slot and, as the control case, on a queue without an end."""
+    configure_logs("warning", "auto")
+    film = drawn_film(640, 360, 40)
+    fast = load_tracker("dummy")
+    loader: Loader = lambda _name: Tracker(fast.spec, SlowRuntime(fast.runtime, step_s))  # noqa: E731
+    figures: Figures = {"step_ms": step_s * 1e3, "frames_per_s": FPS, "seconds": seconds}
+    for name, mode in (("newest_wins", "latest"), ("fifo_control", "every")):
+        server = RunningServer(_endless_queue(), loader)
+        try:
+            results = asyncio.run(play(server.ws, film, round(seconds * FPS), mode=mode, drain=False))[1:]
+        finally:
+            server.stop()
+        # When a result came, not when its frame was sent: with a queue that is the later half of the story.
+        came_s = np.array([result["sent_s"] + result["client_age_ms"] / 1e3 for result in results])
+        ages = np.array([result["client_age_ms"] for result in results])
         figures[name] = {
-            "answered": len(ages),
+            "answered": len(results),
             "dropped": results[-1]["dropped_total"],
-            "first_third_ms": percentiles(ages[:third]),
-            "last_third_ms": percentiles(ages[-third:]),
+            "age_ms": percentiles(ages.tolist()),
+            "slope_ms_per_s": round(float(np.polyfit(came_s, ages, 1)[0]), 2),
+            "median_age_ms_by_time": _by_interval(came_s, ages, seconds),
         }
     return figures
 
 
-def slow_loader(step_s: float) -> Loader:
-    """The dummy model with a slow search."""
-    fast = load_tracker("dummy")
-    return lambda _name: Tracker(fast.spec, SlowRuntime(fast.runtime, step_s))
+def _endless_queue() -> Settings:
+    """Settings beyond what is allowed: the control case is what the limits are there to prevent."""
+    settings = load_settings({"models": {"default": "dummy"}, "engine": {"workers": 1}})
+    limits = settings.limits.model_copy(update={"must_queue": 10**6, "must_queue_bytes": 10**10})
+    return settings.model_copy(update={"limits": limits})
+
+
+def _by_interval(came_s: np.ndarray, ages: np.ndarray, seconds: float) -> Figures:
+    """Median age of the results that came within each interval."""
+    figures: Figures = {}
+    for begin in np.arange(0.0, seconds, min(INTERVAL_S, seconds / 3)):
+        end = begin + min(INTERVAL_S, seconds / 3)
+        inside = ages[(came_s >= begin) & (came_s < end)]
+        if len(inside):
+            figures[f"{begin:.0f}-{end:.0f} s"] = round(float(np.median(inside)), 1)
+    return figures
 
 
 def table(figures: Figures, indent: str = "") -> str:
@@ -235,7 +214,7 @@ def table(figures: Figures, indent: str = "") -> str:
     for name, value in figures.items():
         if name == "rows":
             continue
-        if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
+        if isinstance(value, dict) and any(isinstance(inner, dict | str) for inner in value.values()):
             lines += [f"{indent}{name}", table(value, indent + "  ")]
         else:
             shown = "  ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
@@ -243,23 +222,37 @@ def table(figures: Figures, indent: str = "") -> str:
     return "\n".join(lines)
 
 
+def live_film(folder: Path, sequence: str) -> Film:
+    """Real pictures where there are any, else drawn ones; the output says which."""
+    if (folder / sequence / "groundtruth.txt").is_file():
+        return real_film(folder / sequence, 1280, 720, 100_000)
+    print(f"no sequence {sequence} in {folder}: drawn frames instead", file=sys.stderr)  # noqa: T201
+    return drawn_film(1280, 720, 90)
+
+
 def main() -> None:
     """Measures what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("live", "sequences", "overload", "all"))
     parser.add_argument("--model", default="siamfcpp_light", help="model of live and sequences")
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of live and overload")
+    parser.add_argument("--seconds", type=float, help="length: 30 for live, 60 for overload")
     parser.add_argument("--step-ms", type=float, default=50.0, help="time of the artificial step of overload")
     parser.add_argument("--folder", type=Path, default=Path("shared/data/eval"), help="sequences")
+    parser.add_argument("--sequence", default="car4_road", help="whose pictures live is made from")
     parser.add_argument("--limit", type=int, help="at most so many sequences")
     parser.add_argument("--frames", type=int, help="at most so many frames of each")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args()
-    figures: Figures = {"machine": platform.processor() or platform.machine(), "model": options.model}
+    figures: Figures = {
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "load_before": [round(load, 2) for load in os.getloadavg()],
+        "model": options.model,
+    }
     if options.what in ("live", "all"):
-        figures["live"] = measure_live(options.model, options.seconds)
+        film = live_film(options.folder, options.sequence)
+        figures["live"] = measure_live(options.model, options.seconds or 30.0, film)
     if options.what in ("overload", "all"):
-        figures["overload"] = measure_overload(options.seconds, options.step_ms / 1e3)
+        figures["overload"] = measure_overload(options.seconds or 60.0, options.step_ms / 1e3)
     if options.what in ("sequences", "all"):
         figures["sequences"] = measure_sequences(options.model, options.folder, options.limit, options.frames)
     print(table(figures))  # noqa: T201

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
 from service.app import Loader, build_app
+from service.connections import BoundedProtocol
 from service.server import server_config
 from service.settings import Settings, load_settings
 
@@ -59,8 +60,16 @@ class RunningServer:
         """Base address of the sockets."""
         return f"ws://127.0.0.1:{self.port}"
 
+    def shrink_send_buffers(self) -> None:
+        """Lets the kernel keep as little as it can for connections that are made from now on."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024)
+
+    def connections(self) -> list[BoundedProtocol]:
+        """The open WebSockets, as the server sees them."""
+        return [each for each in self._server.server_state.connections if isinstance(each, BoundedProtocol)]
+
     def stop(self) -> None:
-        """Ends the server and waits for it."""
+        """Ends the server and waits for it; again is no error."""
         self._server.should_exit = True
         self._thread.join(TIMEOUT_S)
         self._socket.close()

@@ -69,18 +69,28 @@ def drawn(count: int = 90) -> Recording:
     frames, boxes = [], []
     for angle in np.linspace(0, 2 * np.pi, count, endpoint=False):
         x, y = round(136 + 80 * np.cos(angle)), round(96 + 50 * np.sin(angle))
-        frame = ground.copy()
+        frame = np.array(ground, np.uint8)
         frame[y : y + 48, x : x + 48] = patch
         frames.append(frame)
         boxes.append((x, y, 48, 48))
     return Recording(frames, np.array(boxes, float))
 
 
+def vanishing(count: int = 80) -> Recording:
+    """The drawn square moves for a quarter of the time, then a blind comes down, so that a tracker must lose it."""
+    there = drawn()
+    blind = np.zeros_like(there.frames[0])
+    blind[np.arange(len(blind)) // 6 % 2 == 1] = 255
+    stays = count // 4
+    return Recording(there.frames[:stays] + [blind] * (count - stays), there.boxes[:stays])
+
+
 def real(sequence: Path, count: int) -> Recording:
     """The first `count` frames of a folder with `img/*.jpg` and `groundtruth.txt`, sides cut to even numbers."""
     paths = sorted((sequence / "img").glob("*.jpg"))[:count]
-    images = [cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) for path in paths]
-    assert all(image is not None for image in images), f"{sequence} holds images that cannot be read"
+    read = [cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) for path in paths]
+    images = [image for image in read if image is not None]
+    assert len(images) == count, f"{sequence} holds fewer than {count} images that can be read"
     height, width = images[0].shape[0] & ~1, images[0].shape[1] & ~1
     frames = [np.asarray(image[:height, :width], np.uint8) for image in images]
     return Recording(frames, np.loadtxt(sequence / "groundtruth.txt", delimiter=",")[:count])

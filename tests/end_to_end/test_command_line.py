@@ -12,7 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-SIDE = 24
+from tests.drawing import Drawing
+
+# An odd width, which the drawn video has to keep.
+DRAWING = Drawing(width=161, height=120, side=24)
 
 
 def lockon(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -26,29 +29,18 @@ def lockon(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
 
 
 def true_box(index: int) -> tuple[int, int, int, int]:
-    return 40 + 3 * index, 50 + index, SIDE, SIDE
+    x, y, w, h = map(int, DRAWING.box(index).xywh())
+    return x, y, w, h
 
 
-def draw_sequence(folder: Path, count: int = 8) -> Path:
-    """A textured square that moves over a textured ground, with its true boxes."""
-    (folder / "img").mkdir(parents=True)
-    ground = np.random.default_rng(7).integers(60, 100, (120, 161, 3), np.uint8)
-    thing = np.random.default_rng(8).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
-    for index in range(count):
-        x, y, _, _ = true_box(index)
-        frame = ground.copy()
-        frame[y : y + SIDE, x : x + SIDE] = thing
-        cv2.imwrite(str(folder / "img" / f"{index + 1:08d}.png"), frame)
-    rows = [",".join(map(str, true_box(index))) for index in range(count)]
-    (folder / "groundtruth.txt").write_text("\n".join(rows) + "\n")
-    return folder
+FIRST_BOX = ",".join(map(str, true_box(0)))
 
 
 @pytest.fixture(scope="module")
 def sequences(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("set")
     for name in ("ant", "bee", "cat"):
-        draw_sequence(folder / name)
+        DRAWING.write_sequence(folder / name, 8)
     return folder
 
 
@@ -98,7 +90,7 @@ def test_evaluate_writes_json_boxes_and_tables(sequences: Path, tmp_path: Path) 
     assert report["tuning_half"]["sequences"] == 2
     lines = (boxes / "bee.txt").read_text().splitlines()
     assert len(lines) == 8
-    assert lines[0] == "40.0000,50.0000,24.0000,24.0000"
+    assert lines[0] == ",".join(f"{number:.4f}" for number in true_box(0))
 
     again = lockon("evaluate", sequences, "--from-boxes", boxes, "--only", "bee", "--json", tmp_path / "again.json")
     assert again.returncode == 0, again.stderr
@@ -134,8 +126,7 @@ def test_evaluate_says_in_one_line_what_is_wrong(sequences: Path, tmp_path: Path
 
 def test_track_writes_a_line_and_a_drawn_frame_for_each_frame(sequences: Path, tmp_path: Path) -> None:
     video, lines = tmp_path / "drawn.mp4", tmp_path / "results.jsonl"
-    box = ",".join(map(str, true_box(0)))
-    run = lockon("track", sequences / "ant", "--box", box, "--model", "dummy", "--out", video, "--json", lines)
+    run = lockon("track", sequences / "ant", "--box", FIRST_BOX, "--model", "dummy", "--out", video, "--json", lines)
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
     assert run.stderr.startswith("8 frames in ")
@@ -158,7 +149,7 @@ def test_track_writes_a_line_and_a_drawn_frame_for_each_frame(sequences: Path, t
     assert green > max(blue, red) + 20
 
     # The video that was written is a source as well; without files the lines are the output.
-    streamed = lockon("track", video, "--box", box, "--model", "dummy")
+    streamed = lockon("track", video, "--box", FIRST_BOX, "--model", "dummy")
     assert streamed.returncode == 0, streamed.stderr
     assert [json.loads(line)["frame"] for line in streamed.stdout.splitlines()] == list(range(8))
 
@@ -173,7 +164,7 @@ def test_track_says_in_one_line_what_is_wrong(sequences: Path, tmp_path: Path) -
     assert_one_line_error(lockon("track", ant, "--box", "1,2,nan,9", *model), "w is nan")
     assert_one_line_error(lockon("track", ant, "--select", *model), "--box x,y,w,h")
     out = ("--out", tmp_path / "drawn.unheard")
-    assert_one_line_error(lockon("track", ant, "--box", "40,50,24,24", *model, *out), "drawn.unheard")
+    assert_one_line_error(lockon("track", ant, "--box", FIRST_BOX, *model, *out), "drawn.unheard")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--box", "1,2,3"), ("--box", "1,2,9,9", "--select")])
@@ -182,10 +173,10 @@ def test_track_with_a_wrong_usage_ends_with_2(sequences: Path, arguments: tuple[
 
 
 def test_track_refuses_to_write_frames_of_several_sizes_as_one_video(tmp_path: Path) -> None:
-    folder = draw_sequence(tmp_path / "square", 3)
+    folder = DRAWING.write_sequence(tmp_path / "square", 3)
     cv2.imwrite(str(folder / "img" / "00000003.png"), np.zeros((90, 90, 3), np.uint8))
     out = ("--out", tmp_path / "drawn.mp4")
-    run = lockon("track", folder, "--box", "40,50,24,24", "--model", "dummy", *out)
+    run = lockon("track", folder, "--box", FIRST_BOX, "--model", "dummy", *out)
     assert_one_line_error(run, "90x90", "161x120")
 
 

@@ -2,60 +2,76 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, WebSocketRoute, sync_playwright
 
+from models.package import load_tracker
 from tests.end_to_end import fake_camera
-from tests.end_to_end.conftest import RunningServer
+from tests.end_to_end.browsing import (
+    CHROMIUM,
+    FLAGS,
+    PHONE,
+    READ_SHOWN,
+    assert_numbers,
+    drag_on_target,
+    drop_file,
+    on_screen,
+    opened,
+    overlaps,
+    read_shown,
+    shown_words,
+    use_camera,
+    wait_for_results,
+    wait_until,
+)
+from tests.end_to_end.conftest import RunningServer, StartServer
 from tests.end_to_end.fake_camera import BITS, STRIP_HEIGHT, Recording
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-
-# Which frame is on the canvas: the blocks beneath the picture, read from the canvas itself.
-READ_SHOWN = """([width, height, strip, bits]) => {
-  const canvas = document.querySelector("#picture");
-  const context = canvas.getContext("2d");
-  const scale = canvas.width / width;
-  let index = 0;
-  for (let bit = 0; bit < bits; bit++) {
-    const x = Math.round((Math.floor(width / bits) * (bit + 0.5)) * scale);
-    const [r] = context.getImageData(x, Math.round((height - strip / 2) * scale), 1, 1).data;
-    index = index * 2 + (r > 127 ? 1 : 0);
-  }
-  const { targets, shown, result, connection } = window.lockonPage;
-  return { index, shown, connection, targets, seq: result?.seq ?? null };
-}"""
+Launch = Callable[[Path | None], Browser]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def chromium() -> str:
-    """The browser; without one these tests are skipped, but not in CI."""
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Launch]:
+    """Starts Chromium, one for each camera; without Chromium these tests are skipped, but not in CI."""
     if CHROMIUM is None:
         if os.environ.get("CI") == "true":
             pytest.fail("the page cannot be tested: no Chromium (apt-get install chromium)")
         pytest.skip("no Chromium (apt-get install chromium)")
-    return CHROMIUM
+    running: dict[Path | None, Browser] = {}
+    with sync_playwright() as playwright:
+
+        def start(camera: Path | None) -> Browser:
+            if camera not in running:
+                flags = [*FLAGS, "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+                if camera is not None:
+                    flags.append(f"--use-file-for-fake-video-capture={camera}")
+                running[camera] = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+            return running[camera]
+
+        yield start
+        for browser in running.values():
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    """What the camera of most tests sees."""
+    return fake_camera.drawn()
+
+
+@pytest.fixture(scope="module")
+def browser(launch: Launch, recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    """Chromium with that camera."""
+    return launch(recording.write_camera(tmp_path_factory.mktemp("camera") / "camera.y4m"))
 
 
 @pytest.fixture
@@ -64,120 +80,29 @@ def page_url(server: RunningServer) -> str:
     return f"{server.http}/"
 
 
-@contextmanager
-def opened(executable: str, url: str, camera: Path | None = None, **context: Any) -> Iterator[Page]:
-    """The page in a browser of its own, with a fake camera; fails on any error in the browser's console."""
-    flags = [*FLAGS, "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    if camera is not None:
-        flags.append(f"--use-file-for-fake-video-capture={camera}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=flags)
-        page = browser.new_context(**{"viewport": DESKTOP, **context}).new_page()
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on(
-            "request", lambda request: None if request.url.startswith((url, "blob:")) else problems.append(request.url)
-        )
-        page.goto(url)
-        yield page
-        browser.close()
-        assert problems == []
-
-
-def wait_until(page: Page, condition: str, timeout_ms: int = 15000) -> None:
-    """Until a JavaScript expression is true; playwright's own wait needs `eval`, which the page's policy forbids."""
-    page.evaluate(
-        f"""() => new Promise((done, fail) => {{
-          const end = performance.now() + {timeout_ms};
-          const look = () => ({condition}) ? done()
-            : performance.now() > end ? fail(new Error("never true: " + {condition!r})) : setTimeout(look, 20);
-          look();
-        }})"""
-    )
-
-
-def use_camera(page: Page) -> None:
-    page.click("#start-camera")
-    wait_until(page, "window.lockonPage.shown !== null")
-
-
-def read_shown(page: Page, recording: Recording) -> dict[str, Any]:
-    shown: dict[str, Any] = page.evaluate(READ_SHOWN, [*recording.size, STRIP_HEIGHT, BITS])
-    return shown
-
-
-def on_screen(page: Page, recording: Recording) -> Callable[[float, float], tuple[float, float]]:
-    """From frame pixels to screen pixels."""
-    bounds = page.locator("#picture").bounding_box()
-    assert bounds is not None
-    scale = bounds["width"] / recording.size[0]
-    return lambda x, y: (bounds["x"] + x * scale, bounds["y"] + y * scale)
-
-
-def drag_on_target(page: Page, recording: Recording) -> None:
-    """Presses where the target is now, reads which frame stands still, and ends the box where its truth says."""
-    place = on_screen(page, recording)
-    x, y, w, h = recording.boxes[read_shown(page, recording)["index"]]
-    page.mouse.move(*place(x, y))
-    page.mouse.down()
-    x, y, w, h = recording.boxes[read_shown(page, recording)["index"]]
-    page.mouse.move(*place(x + w / 2, y + h / 2), steps=3)
-    page.mouse.move(*place(x + w, y + h), steps=3)
-    page.mouse.up()
-
-
-def wait_for_results(page: Page, count: int) -> None:
-    """Until `count` more results came in which every target is followed."""
-    start = page.evaluate("window.lockonPage.result?.seq ?? window.lockonPage.shown")
-    all_followed = "p.targets.length && p.result.targets.length === p.targets.length"
-    wait_until(page, f"((p) => p.result?.seq >= {start + count} && {all_followed})(window.lockonPage)")
-
-
-def overlaps(page: Page, recording: Recording, samples: int) -> list[float]:
-    """Intersection over union of the drawn box with the truth of the frame it is drawn on."""
-    found = []
-    for _ in range(samples):
-        wait_for_results(page, 2)
-        shown = read_shown(page, recording)
-        assert shown["shown"] == shown["seq"], "the box of one frame is drawn on another"
-        x, y, w, h = shown["targets"][0]["box"]
-        tx, ty, tw, th = recording.boxes[shown["index"]]
-        across = max(0.0, min(x + w, tx + tw) - max(x, tx)) * max(0.0, min(y + h, ty + th) - max(y, ty))
-        found.append(across / (w * h + tw * th - across))
-    return found
-
-
-def assert_numbers(page: Page) -> None:
-    for number in ("age", "fps-in", "fps-out", "score", "dropped", "skipped"):
-        assert float(page.inner_text(f"#{number}")) >= 0, number
-    assert float(page.inner_text("#age")) > 0
-    assert page.inner_text("#connection") == "connected"
-
-
 def test_a_box_dragged_with_the_mouse_follows_the_target_of_a_camera(
-    chromium: str, page_url: str, tmp_path: Path
+    browser: Browser, page_url: str, recording: Recording
 ) -> None:
-    recording = fake_camera.drawn()
-    with opened(chromium, page_url, recording.write_camera(tmp_path / "camera.y4m")) as page:
+    with opened(browser, page_url) as page:
         use_camera(page)
         drag_on_target(page, recording)
         wait_for_results(page, 5)
         assert np.median(overlaps(page, recording, samples=12)) > 0.7
         assert page.inner_text("#state") in ("tracking", "reacquired")
+        assert page.inner_text("#announcer") == "Following Target 1"
         assert_numbers(page)
-        page.screenshot(path=tmp_path / "page.png")
         page.keyboard.press("Escape")
         wait_until(page, "window.lockonPage.targets.length === 0")
         assert page.inner_text("#connection") == "idle"
+        assert page.inner_text("#age") == "–"
 
 
 @pytest.mark.shared
 def test_a_real_sequence_played_as_a_camera_is_followed(
-    chromium: str, page_url: str, tmp_path: Path, shared: Path
+    launch: Launch, page_url: str, tmp_path: Path, shared: Path
 ) -> None:
     recording = fake_camera.real(shared / "data" / "eval" / "car4_road", 60)
-    with opened(chromium, page_url, recording.write_camera(tmp_path / "camera.y4m")) as page:
+    with opened(launch(recording.write_camera(tmp_path / "camera.y4m")), page_url) as page:
         use_camera(page)
         drag_on_target(page, recording)
         wait_for_results(page, 5)
@@ -186,11 +111,10 @@ def test_a_real_sequence_played_as_a_camera_is_followed(
 
 
 def test_a_video_file_is_followed_and_two_targets_have_rows_of_their_own(
-    chromium: str, page_url: str, tmp_path: Path
+    browser: Browser, page_url: str, recording: Recording, tmp_path: Path
 ) -> None:
-    recording = fake_camera.drawn()
     video = recording.write_video(tmp_path / "video.webm")
-    with opened(chromium, page_url) as page:
+    with opened(browser, page_url) as page:
         page.set_input_files("#file", video)
         wait_until(page, "window.lockonPage.shown !== null")
         drag_on_target(page, recording)
@@ -205,10 +129,42 @@ def test_a_video_file_is_followed_and_two_targets_have_rows_of_their_own(
         assert page.inner_text("#connection") == "connected"
 
 
-def test_a_finger_drags_a_box_on_a_phone(chromium: str, page_url: str, tmp_path: Path) -> None:
-    recording = fake_camera.drawn()
-    camera = recording.write_camera(tmp_path / "camera.y4m")
-    with opened(chromium, page_url, camera, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+def test_a_dropped_video_plays_and_a_dropped_text_is_refused_in_plain_words(
+    browser: Browser, page_url: str, recording: Recording, tmp_path: Path
+) -> None:
+    video = recording.write_video(tmp_path / "video.webm")
+    with opened(browser, page_url) as page:
+        drop_file(page, "notes.txt", "text/plain", b"no video")
+        assert shown_words(page).startswith("This browser cannot play notes.txt")
+        page.click("#dismiss")
+        assert page.is_hidden("#message")
+        drop_file(page, "video.webm", "video/webm", video.read_bytes())
+        wait_until(page, "window.lockonPage.source === 'file' && window.lockonPage.shown !== null")
+        drop_file(page, "notes.txt", "text/plain", b"no video")
+        shown_words(page)
+        assert page.is_visible("#start"), "a file that fails leaves no dead picture behind"
+
+
+def test_a_refused_camera_is_told_in_plain_words(browser: Browser, page_url: str) -> None:
+    refusal = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); };"
+    with opened(browser, page_url, script=refusal) as page:
+        page.click("#start-camera")
+        assert shown_words(page).startswith("The camera was refused.")
+        assert page.is_visible("#start")
+
+
+def test_a_camera_that_is_pulled_out_is_told_and_the_start_view_returns(browser: Browser, page_url: str) -> None:
+    with opened(browser, page_url) as page:
+        use_camera(page)
+        page.evaluate("document.querySelector('#video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))")
+        assert shown_words(page).startswith("The camera was disconnected.")
+        assert page.is_visible("#start")
+        use_camera(page)
+        assert page.is_hidden("#message")
+
+
+def test_a_finger_drags_a_box_on_a_phone(browser: Browser, page_url: str, recording: Recording) -> None:
+    with opened(browser, page_url, viewport=PHONE, has_touch=True, is_mobile=True) as page:
         use_camera(page)
         touch = page.context.new_cdp_session(page)
         place = on_screen(page, recording)
@@ -226,13 +182,11 @@ def test_a_finger_drags_a_box_on_a_phone(chromium: str, page_url: str, tmp_path:
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], "the page scrolls sideways"
 
 
-def test_the_keyboard_alone_starts_and_removes_a_target(chromium: str, page_url: str, tmp_path: Path) -> None:
-    recording = fake_camera.drawn()
-    with opened(chromium, page_url, recording.write_camera(tmp_path / "camera.y4m")) as page:
+def test_the_keyboard_alone_starts_and_removes_a_target(browser: Browser, page_url: str) -> None:
+    with opened(browser, page_url) as page:
         page.focus("#start-camera")
         page.keyboard.press("Enter")
-        wait_until(page, "window.lockonPage.shown !== null")
-        page.focus("#picture")
+        wait_until(page, "document.activeElement.id === 'picture' && window.lockonPage.shown !== null")
         for key in ("ArrowRight", "ArrowDown", "Shift+ArrowRight", "Shift+ArrowUp", "Enter"):
             page.keyboard.press(key)
         wait_for_results(page, 3)
@@ -242,12 +196,111 @@ def test_the_keyboard_alone_starts_and_removes_a_target(chromium: str, page_url:
         wait_until(page, "window.lockonPage.targets.length === 0")
 
 
-def test_a_server_that_went_away_is_told_in_plain_words(chromium: str, page_url: str, tmp_path: Path) -> None:
-    recording = fake_camera.drawn()
-    with opened(chromium, page_url, recording.write_camera(tmp_path / "camera.y4m")) as page:
+def test_a_target_that_leaves_the_picture_is_drawn_and_announced_as_lost(
+    launch: Launch, page_url: str, tmp_path: Path
+) -> None:
+    recording = fake_camera.vanishing()
+    with opened(launch(recording.write_camera(tmp_path / "camera.y4m")), page_url) as page:
+        use_camera(page)
+        wait_until(page, f"(({READ_SHOWN})({[*recording.size, STRIP_HEIGHT, BITS]})).index < 12")
+        drag_on_target(page, recording)
+        wait_until(page, "window.lockonPage.targets[0]?.lost_ms > 100")
+        assert page.inner_text("#announcer") == "Target 1 is lost"
+        assert page.inner_text("#state").startswith("lost ")
+        assert page.locator("#targets li .what").inner_text().startswith("lost ")
+
+
+def test_a_hidden_tab_sends_nothing_until_it_is_seen_again(
+    browser: Browser, page_url: str, recording: Recording
+) -> None:
+    hiding = "window.covered = false; Object.defineProperty(document, 'hidden', { get: () => window.covered });"
+    five_pictures = """() => new Promise((done) => {
+      const video = document.querySelector("#video");
+      const next = (left) => (left ? video.requestVideoFrameCallback(() => next(left - 1)) : done());
+      next(5);
+    })"""
+    with opened(browser, page_url, script=hiding) as page:
+        use_camera(page)
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        page.evaluate("window.covered = true")
+        page.evaluate(five_pictures)  # the one in work when the tab was covered has gone out
+        sent = page.evaluate("window.lockonPage.sent")
+        page.evaluate(five_pictures)
+        assert page.evaluate("window.lockonPage.sent") == sent
+        page.evaluate("window.covered = false")
+        wait_for_results(page, 3)
+
+
+def test_another_model_takes_the_targets_over(
+    browser: Browser, start_server: StartServer, recording: Recording
+) -> None:
+    models = {"models": {"default": "dummy", "also": ["second"]}}
+    server = start_server(models, lambda _: load_tracker("dummy"))
+    with opened(browser, f"{server.http}/") as page:
+        use_camera(page)
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        page.select_option("#model", "second")
+        wait_until(page, "window.lockonPage.result === null && window.lockonPage.connection !== 'closed'")
+        wait_for_results(page, 5)
+        assert np.median(overlaps(page, recording, samples=6)) > 0.7
+        (session,) = server.app.state.registry.all()
+        assert session.model.id == "second"
+
+
+def test_a_box_on_a_frame_that_the_server_forgot_starts_on_the_next_one(
+    browser: Browser, page_url: str, recording: Recording
+) -> None:
+    asked: list[Any] = []
+
+    def forgetful(page_side: WebSocketRoute) -> None:
+        server_side = page_side.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            operation = json.loads(message) if isinstance(message, str) else {}
+            if operation.get("type") != "target.add":
+                server_side.send(message)
+                return
+            asked.append(operation["on_seq"])
+            if len(asked) > 1:
+                server_side.send(message)
+                return
+            refusal = {"type": "ack", "op": operation["op"], "ok": False, "code": "seq_too_old", "detail": "too old"}
+            page_side.send(json.dumps(refusal))
+
+        page_side.on_message(pass_on)
+
+    with opened(browser, page_url) as page:
+        page.route_web_socket("**/v1/stream", forgetful)
+        use_camera(page)
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        assert isinstance(asked[0], int)
+        assert asked[1:] == ["next"]
+        assert page.is_hidden("#message")
+
+
+def test_a_full_server_is_told_in_plain_words(browser: Browser, page_url: str, recording: Recording) -> None:
+    with opened(browser, page_url) as page:
         page.route_web_socket("**/v1/stream", lambda socket: socket.close(code=4503, reason="no_capacity"))
         use_camera(page)
         drag_on_target(page, recording)
-        page.wait_for_selector("#message:not([hidden])")
-        assert "The server is full" in page.inner_text("#message")
+        assert "The server is full" in shown_words(page)
         assert page.inner_text("#connection") == "closed"
+
+
+def test_a_server_that_stops_is_told_in_plain_words_and_so_is_one_that_is_gone(
+    browser: Browser, start_server: StartServer, recording: Recording
+) -> None:
+    server = start_server()
+    with opened(browser, f"{server.http}/", fails="ERR_CONNECTION_REFUSED") as page:
+        use_camera(page)
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        server.stop()
+        assert shown_words(page).endswith("Drag a box to start again.")
+        assert page.inner_text("#connection") == "closed"
+        assert page.locator("#targets li").count() == 0
+        drag_on_target(page, recording)
+        wait_until(page, "document.querySelector('#words').textContent.startsWith('The server cannot be reached.')")

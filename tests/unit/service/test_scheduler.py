@@ -10,14 +10,16 @@ from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.tracker import Tracker
 from service.engine.decoding import HostDecoder
+from service.engine.outbox import CloseOrder, Outbox
 from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
 from service.engine.session import SessionModel
 from service.engine.steps import Stepper
 from service.protocol.messages import CreateRequest, TargetRequest
 from service.settings import LimitSettings
-from service.telemetry.metrics import Metrics
+from service.telemetry.metrics import Metrics, ModelTally
 from tests.drawing import Drawing
+from tests.waiting import until
 
 
 class RecordingRuntime:
@@ -63,3 +65,36 @@ async def test_each_session_gets_its_turn_before_any_gets_a_second_one() -> None
     assert all(max(counts) - min(counts) <= 1 for counts in served)
     assert [session.counters.processed for session in sessions] == [4] * 5
     assert max(runtime.sizes) == 2
+
+
+class FaultyTally(ModelTally):
+    """Obeys the port, but cannot count processed frames: a fault in the middle of taking results back."""
+
+    def processed(self, age_s: float) -> None:
+        raise RuntimeError("a fault of ours")
+
+
+async def test_a_fault_with_one_sessions_results_leaves_the_others_and_the_worker_alone() -> None:
+    tracker, loop = load_tracker("dummy"), asyncio.get_running_loop()
+    metrics, limits = Metrics(["m"]), LimitSettings()
+    scheduler = Scheduler({"m": Stepper(tracker, HostDecoder())}, 1, 2, loop, metrics)
+    good, faulty = metrics.tallies["m"], FaultyTally(metrics, "m")
+    known = {name: SessionModel("m", tracker, tally) for name, tally in (("good", good), ("faulty", faulty))}
+    registry = Registry(known, "good", limits, scheduler, metrics)
+    drawing = Drawing()
+    targets = [TargetRequest(box=list(drawing.box(0).xywh()))]
+    sessions = [registry.create(CreateRequest(model=name, targets=targets)) for name in ("faulty", "good", "good")]
+    outbox = Outbox(8)
+    sessions[0].attach(outbox, 0.0)
+    for session in sessions:
+        session.receive(drawing.jpeg(0), 0.0)
+    await until(lambda: not any(session.waiting for session in sessions))
+    assert [session.counters.processed for session in sessions] == [1, 1, 1]
+    assert (await outbox.get(), await outbox.get())[1] == CloseOrder(
+        1011, "internal: the server failed on this session"
+    )
+    registry.sweep(0.0)
+    assert registry.all() == [sessions[2], sessions[1]]
+    assert scheduler.trouble() is None
+    scheduler.stop(1.0)
+    assert scheduler.trouble() == "stopped"

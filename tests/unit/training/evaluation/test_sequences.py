@@ -17,13 +17,13 @@ from training.evaluation.sequences import (
     write_boxes,
 )
 
-from .conftest import DrawSequence
+from .conftest import DRAWING, DrawSequence
 
 
 @pytest.mark.parametrize("separator", [",", "\t", " ", ", ", "  "])
 def test_boxes_may_be_separated_by_commas_blanks_or_tabs(draw_sequence: DrawSequence, separator: str) -> None:
     sequence = read_sequence(draw_sequence("square", 4, absent=(2,), separator=separator))
-    np.testing.assert_array_equal(sequence.truth[1], [43, 51, 24, 24])
+    np.testing.assert_array_equal(sequence.truth[1], DRAWING.box(1).xywh())
     assert np.isnan(sequence.truth[2]).all()
 
 

@@ -1,0 +1,158 @@
+"""The session as a plain machine: the order of its results, and the fate of every frame."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from models.package import load_tracker
+from service.engine.decoding import HostDecoder
+from service.engine.jobs import Job, Outcome
+from service.engine.outbox import Outbox, ResultDraft
+from service.engine.session import Session, SessionModel
+from service.engine.steps import Stepper
+from service.protocol.messages import CreateRequest, TargetAdd, TargetRemove, TargetRequest
+from service.settings import LimitSettings
+from service.telemetry.metrics import Metrics
+from tests.drawing import Drawing
+
+DRAWING = Drawing(width=96, height=96, side=24)
+FILES = list(DRAWING.jpegs(20))
+TRACKER = load_tracker("dummy")
+STEPPER = Stepper(TRACKER, HostDecoder())
+BOX = list(DRAWING.box(0).xywh())
+
+
+def _session(*targets: TargetRequest, **request: Any) -> Session:
+    model = SessionModel("m", TRACKER, Metrics(["m"]).tallies["m"])
+    create = CreateRequest(targets=list(targets), **request)
+    session = Session("ses_1", create, model, LimitSettings(must_queue=3), lambda _session: None, 0.0)
+    session.attach(Outbox(1000), 0.0)
+    return session
+
+
+async def _sent(session: Session) -> list[Any]:
+    outbox = session.outbox
+    assert outbox is not None
+    return [await outbox.get() for _ in range(len(outbox))]
+
+
+def _check_counters(session: Session) -> None:
+    counters = session.counters
+    assert counters.received == counters.processed + counters.dropped + counters.rejected + session.waiting
+
+
+def _taken(session: Session) -> Job:
+    job = session.take(0.0)
+    assert job is not None
+    return job
+
+
+async def test_a_frame_without_targets_is_not_answered_before_an_older_one_that_is_being_worked_off() -> None:
+    session = _session(TargetRequest(id="a", box=BOX))
+    session.receive(FILES[0], 0.0)
+    job = _taken(session)
+    (outcome,) = STEPPER.run([job])
+    session.finish(outcome, 0.0)
+    session.receive(FILES[1], 0.0)
+    job = _taken(session)
+    session.operate(TargetRemove(type="target.remove", op="r", id="a"), 0.0)
+    session.receive(FILES[2], 0.0)
+    results = [item.seq for item in await _sent(session) if isinstance(item, ResultDraft)]
+    (outcome,) = STEPPER.run([job])
+    session.finish(outcome, 0.0)
+    assert session.take(0.0) is None
+    results += [item.seq for item in await _sent(session) if isinstance(item, ResultDraft)]
+    assert results == sorted(results)
+    assert session.waiting == 0
+
+
+def test_must_process_frames_that_lost_their_target_do_not_wait_for_ever() -> None:
+    session = _session(TargetRequest(id="a", box=BOX), mode="every")
+    session.receive(FILES[0], 0.0)
+    job = _taken(session)
+    for file in FILES[1:4]:
+        session.receive(file, 0.0)
+    session.operate(TargetRemove(type="target.remove", op="r", id="a"), 0.0)
+    (outcome,) = STEPPER.run([job])
+    session.finish(outcome, 0.0)
+    assert session.take(0.0) is None
+    assert session.waiting == 0
+    _check_counters(session)
+
+
+def test_a_closed_session_stays_closed_and_keeps_nothing_that_still_comes() -> None:
+    session = _session(TargetRequest(id="a", box=BOX))
+    session.close()
+    session.receive(FILES[0], 0.0)
+    session.detach(0.0)
+    assert (session.state, session.waiting, session.held_bytes) == ("closed", 0, 0)
+    _check_counters(session)
+
+
+async def test_a_target_of_a_create_whose_frame_never_comes_does_not_block_the_others_for_ever() -> None:
+    session = _session(TargetRequest(id="a", box=BOX, on_seq=1000))
+    session.receive(FILES[0], 0.0)
+    session.operate(TargetAdd(type="target.add", op="b", id="b", box=BOX), 0.0)
+    session.receive(FILES[1], 0.0)
+    session.settle(3.0)
+    error = next(item for item in await _sent(session) if isinstance(item, dict) and item["type"] == "error")
+    assert error["code"] == "seq_not_arrived"
+    job = session.take(3.0)
+    assert job is not None
+    assert [order.op for order, _ in job.orders] == ["b"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_every_frame_has_one_fate_and_results_come_in_order_whatever_happens(seed: int) -> None:
+    rng = random.Random(seed)
+    session = _session(TargetRequest(id="t0", box=BOX), mode=rng.choice(["latest", "every"]))
+    job: Job | None = None
+    seqs: list[int] = []
+
+    def frame() -> None:
+        session.receive(rng.choice(FILES), now_s)
+
+    def damaged() -> None:
+        file = rng.choice(FILES)
+        session.receive(rng.choice([b"no image", file[: len(file) // 2]]), now_s)
+
+    def add() -> None:
+        on_seq = rng.choice(["next", rng.randrange(40)])
+        operation = TargetAdd(type="target.add", op=f"op{now_s}", id=f"t{rng.randrange(3)}", box=BOX, on_seq=on_seq)
+        session.operate(operation, now_s)
+
+    def remove() -> None:
+        session.operate(TargetRemove(type="target.remove", op=f"op{now_s}", id=f"t{rng.randrange(3)}"), now_s)
+
+    def work() -> None:
+        nonlocal job
+        if job is None:
+            job = session.take(now_s)
+        else:
+            outcome = rng.choice([*STEPPER.run([job]), Outcome(internal=True)] if rng.random() < 0.3 else [None])
+            session.finish(outcome or STEPPER.run([job])[0], now_s)
+            job = None
+
+    def reconnect() -> None:
+        session.detach(now_s)
+        _check_counters(session)
+        session.attach(Outbox(1000), now_s)
+
+    now_s = 0.0
+    for _ in range(150):
+        now_s += 0.1
+        rng.choices([frame, damaged, add, remove, work, reconnect], [8, 1, 2, 2, 8, 0.5])[0]()
+        _check_counters(session)
+        session.settle(now_s)
+        if rng.random() < 0.5:
+            seqs += [item.seq for item in await _sent(session) if isinstance(item, ResultDraft)]
+    while job is not None or session.has_work(now_s):
+        work()
+    _check_counters(session)
+    assert session.waiting == 0
+    assert seqs == sorted(set(seqs))
+    session.close()
+    _check_counters(session)
