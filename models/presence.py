@@ -20,7 +20,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """State and the lengths of the current runs: `low` frames below `leave`, `high` frames at `reacquire` or more."""
+    """State and the lengths of the current runs.
+
+    `low`: frames in a row below `lost` (while lost: all frames since); `high`: frames in a row at `reacquire` or more.
+    """
 
     state: State = State.INITIALIZING
     low: int = 0
@@ -31,12 +34,13 @@ def advance(presence: Presence, score: float, spec: PresenceSpec) -> Presence:
     """The presence after one more frame with `score` (0..1)."""
     if presence.state is State.LOST:
         high = presence.high + 1 if score >= spec.reacquire else 0
-        return Presence(State.REACQUIRED) if high >= spec.reacquire_after else Presence(State.LOST, high=high)
-    low = presence.low + 1 if score < spec.leave else 0
+        return (
+            Presence(State.REACQUIRED) if high >= spec.reacquire_after else Presence(State.LOST, presence.low + 1, high)
+        )
+    low = presence.low + 1 if score < spec.lost else 0
     if low >= spec.lost_after:
-        return Presence(State.LOST)
-    if low > 0:
-        return Presence(State.UNCERTAIN, low=low)
+        return Presence(State.LOST, low)
     # Between the two thresholds nothing changes: a target that was never sure of, or was doubted, stays doubted.
     doubted = presence.state in (State.INITIALIZING, State.UNCERTAIN)
-    return Presence(State.UNCERTAIN if doubted and score < spec.enter else State.TRACKING)
+    uncertain = score < spec.leave or (doubted and score < spec.enter)
+    return Presence(State.UNCERTAIN if uncertain else State.TRACKING, low)

@@ -59,9 +59,10 @@ class LoopSpec:
 class PresenceSpec:
     """Thresholds of the score (0..1) and frame counts that move a target between its states.
 
-    tracking -> uncertain below `leave`; uncertain -> tracking at `enter`; uncertain -> lost after `lost_after` frames
-    in a row below `leave`; lost -> reacquired after `reacquire_after` frames in a row at `reacquire` or more."""
+    tracking -> uncertain below `leave`; uncertain -> tracking at `enter`; -> lost after `lost_after` frames in a row
+    below `lost`; lost -> reacquired after `reacquire_after` frames in a row at `reacquire` or more."""
 
+    lost: float
     leave: float
     enter: float
     reacquire: float
@@ -69,7 +70,8 @@ class PresenceSpec:
     reacquire_after: int
 
     def __post_init__(self) -> None:
-        _require(0 <= self.leave <= self.enter <= self.reacquire <= 1, "0 <= leave <= enter <= reacquire <= 1", self)
+        ordered = 0 <= self.lost <= self.leave <= self.enter <= self.reacquire <= 1
+        _require(ordered, "0 <= lost <= leave <= enter <= reacquire <= 1", self)
         _require(self.lost_after >= 1 and self.reacquire_after >= 1, "frame counts must be at least 1", self)
 
 

@@ -14,6 +14,7 @@ from models.families import FAMILIES
 from models.geometry import Box, Size, kept_in_frame
 from models.presence import Presence, State, advance
 from models.runtimes.base import ByteArray, Features, FloatArray, Runtime
+from models.searching import lost_search_box
 from models.spec import ModelSpec
 
 MIN_BOX_SIDE = 4.0
@@ -137,21 +138,24 @@ class Tracker:
     ) -> tuple[Estimate, Box, Presence]:
         """What the graph's numbers mean for one target: the estimate, where to search next, and its presence.
 
-        Numbers that are not finite count as not having seen it. While a target is lost its box stays where it was seen
-        last, and the search follows the best place at the last size: a wrong size would spoil every later crop.
+        Numbers that are not finite count as not having seen it.
         """
         valid = all(map(math.isfinite, best))
         cx, cy, w, h, score, penalty = best if valid else (0.0,) * 6
         presence = advance(target.presence, score, self.spec.presence)
-        lost = presence.state is State.LOST
-        search_box = target.search_box
+        moved = target.search_box
         if valid:
             measured = self._rules.to_frame(Box.from_centre(cx, cy, w, h), window, self.spec.crop)
-            moved = self._rules.smooth(search_box, measured, penalty, score, self.spec.loop)
-            if lost:
-                moved = Box.from_centre(moved.cx, moved.cy, search_box.w, search_box.h)
-            search_box = kept_in_frame(moved, frame, self.spec.loop.min_size)
-        box = target.box if lost else search_box
+            smoothed = self._rules.smooth(moved, measured, penalty, score, self.spec.loop)
+            moved = kept_in_frame(smoothed, frame, self.spec.loop.min_size)
+        box, search_box = moved, moved
+        if presence.state is State.LOST:
+            # The box stays where the target was seen last; so does the size, since a wrong one would spoil later crops.
+            box = target.box
+            if score >= self.spec.presence.leave:
+                search_box = Box.from_centre(moved.cx, moved.cy, box.w, box.h)
+            else:
+                search_box = lost_search_box(box, window.side, frame, presence.low)
         runner_up = peak2[0] if math.isfinite(peak2[0]) else 0.0
         return Estimate(box, score, presence.state, runner_up, window), search_box, presence
 

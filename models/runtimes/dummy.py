@@ -21,7 +21,7 @@ DUMMY_SPEC = ModelSpec(
     network=NetworkSpec(architecture=Architecture.SIAMFCPP_LIGHT, stride=2, channels=1, tower_layers=0),
     crop=CropSpec(template_size=112, search_size=224, context_amount=0.5),
     loop=LoopSpec(penalty_k=0.0, window_influence=0.1, size_lr=0.5),
-    presence=PresenceSpec(leave=0.35, enter=0.5, reacquire=0.6, lost_after=15, reacquire_after=3),
+    presence=PresenceSpec(lost=0.35, leave=0.35, enter=0.5, reacquire=0.6, lost_after=15, reacquire_after=3),
 )
 
 _REDUCTION = 2

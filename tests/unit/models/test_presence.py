@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.presence import Presence, State, advance
 from models.spec import PresenceSpec
 
-SPEC = PresenceSpec(leave=0.4, enter=0.6, reacquire=0.8, lost_after=3, reacquire_after=2)
+SPEC = PresenceSpec(lost=0.2, leave=0.4, enter=0.6, reacquire=0.8, lost_after=3, reacquire_after=2)
 LETTERS = {"t": State.TRACKING, "u": State.UNCERTAIN, "l": State.LOST, "r": State.REACQUIRED}
 
 
@@ -35,6 +35,8 @@ def states(scores: list[float], spec: PresenceSpec = SPEC) -> list[State]:
         ([0.9, 0.4, 0.5], "ttt"),
         ([0.9, 0.39, 0.5, 0.59, 0.6], "tuuut"),
         ([0.9, 0.1, 0.1, 0.1], "tuul"),
+        ([0.9, 0.3, 0.3, 0.3, 0.3], "tuuuu"),
+        ([0.9, 0.1, 0.3, 0.1, 0.1, 0.1], "tuuuul"),
         ([0.9, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1], "tuuuuul"),
         ([0.1, 0.1, 0.1, 0.7, 0.7], "uulll"),
         ([0.1, 0.1, 0.1, 0.8, 0.7, 0.8, 0.8, 0.5], "uullllrt"),
@@ -46,7 +48,7 @@ def test_scores_lead_to_states(scores: list[float], expected: str) -> None:
 
 
 def test_one_low_frame_loses_the_target_where_the_spec_says_so() -> None:
-    spec = PresenceSpec(leave=0.4, enter=0.6, reacquire=0.8, lost_after=1, reacquire_after=1)
+    spec = PresenceSpec(lost=0.2, leave=0.4, enter=0.6, reacquire=0.8, lost_after=1, reacquire_after=1)
     assert states([0.9, 0.1, 0.9, 0.9], spec) == [State.TRACKING, State.LOST, State.REACQUIRED, State.TRACKING]
 
 

@@ -74,7 +74,7 @@ class ScriptedRuntime:
 SPEC = replace(
     DUMMY_SPEC,
     loop=LoopSpec(penalty_k=0.1, window_influence=0.3, size_lr=0.5),
-    presence=PresenceSpec(leave=0.4, enter=0.6, reacquire=0.8, lost_after=2, reacquire_after=1),
+    presence=PresenceSpec(lost=0.4, leave=0.4, enter=0.6, reacquire=0.8, lost_after=2, reacquire_after=1),
 )
 MIDDLE = (112.0, 112.0)
 FRAME = np.full((240, 320, 3), 90, np.uint8)
@@ -156,22 +156,38 @@ def test_the_graphs_numbers_become_a_box_in_the_frame() -> None:
     np.testing.assert_allclose(runtime.loops[0], [[0.1, 0.3, 0.5]])
 
 
-def test_the_box_of_a_lost_target_stays_and_the_search_goes_on_at_the_best_place_and_the_last_size() -> None:
+def test_the_box_of_a_lost_target_stays_and_a_good_candidate_is_searched_at_the_last_size() -> None:
     tracker = Tracker(SPEC, ScriptedRuntime([122, 112, 30, 30, 0.1, 1.0]))
     target = tracker.start(FRAME, BOX)
     doubtful = tracker.follow(target, FRAME)
     lost = tracker.follow(target, FRAME)
-    after = tracker.next_window(target)
     assert doubtful.state is State.UNCERTAIN
     assert doubtful.box.cx > BOX.cx + 5
     assert lost.state is State.LOST
     assert lost.box == target.box == doubtful.box
-    assert after.x > lost.window.x + 5
-    assert after.side == lost.window.side
+    tracker.runtime = ScriptedRuntime([132, 112, 30, 30, 0.7, 1.0])
+    candidate = tracker.follow(target, FRAME)
+    assert candidate.state is State.LOST
+    assert candidate.box == lost.box
+    assert target.search_box.cx > candidate.window.x + candidate.window.side / 2 + 5
+    assert target.search_box.size == lost.box.size
     tracker.runtime = ScriptedRuntime([112, 112, 30, 30, 0.9, 1.0])
     found = tracker.follow(target, FRAME)
     assert found.state is State.REACQUIRED
     assert found.box.cx > lost.box.cx + 5
+
+
+def test_without_a_candidate_the_search_goes_round_the_last_place() -> None:
+    tracker = Tracker(SPEC, ScriptedRuntime([112, 112, 30, 30, 0.1, 1.0]))
+    target = tracker.start(FRAME, BOX)
+    for _ in range(2):
+        tracker.follow(target, FRAME)
+    places = []
+    for _ in range(8):
+        places.append(target.search_box)
+        tracker.follow(target, FRAME)
+    assert [place == target.box for place in places] == [True, False] * 4
+    assert len({(place.cx, place.cy) for place in places}) == 5
 
 
 @pytest.mark.parametrize("place", range(6))

@@ -22,7 +22,7 @@ RECIPE = Path(__file__).parents[3] / "training" / "recipes" / "siamfcpp_light.to
 def recipe(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped recipe on the drawn data, with four steps of four pairs."""
     text = RECIPE.read_text().replace("$LOCKON_SHARED/data/train", str(shards))
-    for old, new in (("5200", "4"), ("batch = 32", "batch = 4"), ("frozen_steps = 500", "frozen_steps = 1")):
+    for old, new in (("4500", "4"), ("batch = 32", "batch = 4"), ("frozen_steps = 500", "frozen_steps = 1")):
         assert old in text
         text = text.replace(old, new)
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
