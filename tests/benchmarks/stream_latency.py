@@ -136,15 +136,15 @@ def measure_sequences(model: str, folder: Path, limit: int | None, frames: int |
 
 def compared(results: Sequence[dict[str, Any]], offline: np.ndarray, truth: np.ndarray) -> Figures:
     """The figures of one sequence; those of the stream are None where frames were refused."""
-    from training.evaluation.metrics import success_auc
+    from training.evaluation.metrics import score
 
     streamed = np.array([result["targets"][0]["box"] for result in results])
     complete = len(streamed) == len(offline)
     ages = [round(result["client_age_ms"], 2) for result in results]
     return {
         "answered": len(results),
-        "auc_stream": round(success_auc(streamed, truth), 4) if complete else None,
-        "auc_offline": round(success_auc(offline, truth), 4),
+        "auc_stream": round(score(streamed, truth).auc, 4) if complete else None,
+        "auc_offline": round(score(offline, truth).auc, 4),
         "largest_difference_px": float(np.abs(streamed - offline).max()) if complete else None,
         "age_ms": percentiles(ages),
         "ages_ms": ages,
