@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from models.presence import State
 from models.tracker import Estimate, Target, Tracker
 from service.engine.jobs import Followed, Timings
 from service.protocol.header import Frame
@@ -23,7 +24,7 @@ def target_view(entry: Followed, target: Target, estimate: Estimate | None, lost
         "raw": round(score, 4),
         "state": entry.state,
         "lost_ms": None if lost_ms is None else round(lost_ms, 1),
-        "search": "local" if estimate else "none",
+        "search": "none" if estimate is None else "wide" if estimate.state is State.LOST else "local",
     }
 
 

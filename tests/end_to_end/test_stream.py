@@ -126,6 +126,8 @@ async def test_a_covered_target_is_reported_lost_and_then_reacquired(server: Run
             seen.append(message["targets"][0]["state"])
             if seen[-1] == "lost":
                 assert message["targets"][0]["lost_ms"] >= 0
+            searched = {"initializing": "none", "lost": "wide"}.get(seen[-1], "local")
+            assert message["targets"][0]["search"] == searched
     assert events == ["lost", "reacquired"]
     assert seen.count("reacquired") == 1
     assert seen[-1] == "tracking"
