@@ -109,7 +109,10 @@ class _Run:
         self.network.train()
         # ImageNet statistics stay: crops are few and alike within a batch.
         self.network.backbone.eval()
-        progress = _Progress(SummaryWriter(str(self.out)), self.console, self.fit)
+        with SummaryWriter(str(self.out)) as writer:
+            self._learn(start, stop, _Progress(writer, self.console, self.fit))
+
+    def _learn(self, start: int, stop: int, progress: _Progress) -> None:
         for step, batch in enumerate(self._batches(start, stop), start=start):
             waited = progress.received()
             rate = rate_at(step, self.fit.steps, self.fit.warmup_steps)

@@ -18,6 +18,8 @@ from models.spec import CropSpec
 from training.datasets.shards import DataSet, Pictures, Thing, View
 from training.recipe import AugmentRecipe, DataRecipe
 
+NEGATIVE_TRIES = 100
+
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:
@@ -96,9 +98,11 @@ class PairSampler:
         return (self._tracks if rng.random() < self._recipe.track_share else self._stills).draw(rng)
 
     def _other(self, thing: Thing, rng: Generator) -> View:
-        while (other := self._draw(rng)).scene == thing.scene:
-            pass
-        return other.views[int(rng.integers(len(other.views)))]
+        for _ in range(NEGATIVE_TRIES):
+            other = self._draw(rng)
+            if other.scene != thing.scene:
+                return other.views[int(rng.integers(len(other.views)))]
+        raise ValueError(f"no thing outside the scene {thing.scene!r} was found; set data.negative_share to 0")
 
     def _surroundings(self, factor: float, rng: Generator) -> Surroundings:
         if rng.random() >= self._augment.background_share:

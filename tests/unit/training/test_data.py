@@ -82,6 +82,15 @@ def test_an_undisturbed_pair_shows_the_target_at_half_the_template(shards: Path,
         assert np.ptp(inside, axis=0).max() < 25
 
 
+def test_negatives_from_a_single_scene_are_refused(shards: Path, recipe: Recipe) -> None:
+    data = read_shards(shards, min_side=14)
+    lonely = dataclasses.replace(data, tracks=data.tracks[:1], stills=data.tracks[:1])
+    only_negatives = dataclasses.replace(recipe.data, negative_share=1.0)
+    sampler = PairSampler(lonely, only_negatives, recipe.augment, recipe.model.crop, seed=3)
+    with pytest.raises(ValueError, match="negative_share"):
+        sampler.batch(0, 1)
+
+
 def test_disturbed_pairs_keep_their_shape_and_repeat_with_their_seed(sampler: PairSampler, recipe: Recipe) -> None:
     pairs = to_device(sampler.batch(0, 8), torch.device("cpu"))
 
