@@ -12,7 +12,7 @@ import numpy as np
 from models.geometry import Box, Size
 from models.runtimes.base import ByteArray
 
-Colour = tuple[int, int, int]
+Colour = tuple[float, float, float]
 """Blue, green, red, 0..255 each."""
 
 MIN_SIDE = 8
@@ -22,11 +22,13 @@ _LARGEST_PADDED_RATIO = 4
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A square of a frame in whole pixels: top-left corner and side. It may reach outside the frame."""
+    """A square of a frame: top-left corner and side. It may reach outside the frame.
 
-    x: int
-    y: int
-    side: int
+    Our own windows, and most published ones, are whole pixels; the others are made whole by their family's `cut`."""
+
+    x: float
+    y: float
+    side: float
 
     @classmethod
     def around(cls, cx: float, cy: float, side: float) -> Self:
@@ -62,36 +64,45 @@ def mean_colour(frame: ByteArray) -> Colour:
 
 
 def cut(frame: ByteArray, window: Window, out: ByteArray, fill: Colour) -> None:
-    """Cuts the window out of the (H, W, 3) frame and scales it into `out`, (S, S, 3), C-contiguous.
+    """Cuts a window of whole pixels out of the (H, W, 3) frame and scales it into `out`, (S, S, 3), C-contiguous.
 
     What lies outside the frame is `fill`. The frame is neither changed nor copied as a whole.
     """
+    side = int(window.side)
+    cut_rectangle(frame, (int(window.x), int(window.y), side, side), out, fill)
+
+
+def cut_rectangle(frame: ByteArray, rectangle: tuple[int, int, int, int], out: ByteArray, fill: Colour) -> None:
+    """`cut` for x, y, width and height in pixels: the rectangle is stretched to the square `out`."""
     assert out.flags.c_contiguous, "OpenCV would fill a copy"
     size = out.shape[0]
-    height, width = frame.shape[:2]
-    left, top = max(window.x, 0), max(window.y, 0)
-    right, bottom = min(window.x + window.side, width), min(window.y + window.side, height)
+    x, y, width, height = rectangle
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + width, frame.shape[1]), min(y + height, frame.shape[0])
     if right <= left or bottom <= top:
         out[:] = fill
         return
     inside = frame[top:bottom, left:right]
-    if inside.shape[:2] == (window.side, window.side):
+    if inside.shape[:2] == (height, width):
         cv2.resize(inside, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
-    elif window.side <= _LARGEST_PADDED_RATIO * size:
-        margins = (top - window.y, window.y + window.side - bottom, left - window.x, window.x + window.side - right)
+    elif max(width, height) <= _LARGEST_PADDED_RATIO * size:
+        margins = (top - y, y + height - bottom, left - x, x + width - right)
         padded = cv2.copyMakeBorder(inside, *margins, cv2.BORDER_CONSTANT, value=fill)
         cv2.resize(padded, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
     else:
-        _sample(inside, left - window.x, top - window.y, window.side / size, out, fill)
+        _sample(inside, (left - x, top - y), (width / size, height / size), out, fill)
 
 
-def _sample(inside: ByteArray, left: int, top: int, scale: float, out: ByteArray, fill: Colour) -> None:
+def _sample(
+    inside: ByteArray, corner: tuple[int, int], scale: tuple[float, float], out: ByteArray, fill: Colour
+) -> None:
     """`cut` for windows so large that padding them would cost up to gigabytes (a target as large as a 4K frame).
 
     The same sampling points as cv2.resize, taken straight from the part inside the frame; at most one level off.
+    `corner`: where that part starts in the window; `scale`: frame pixels per crop pixel; both x, y.
     """
-    offset = (scale - 1) / 2
-    matrix = np.array([[scale, 0, offset - left], [0, scale, offset - top]])
+    offsets = [(step - 1) / 2 - start for step, start in zip(scale, corner, strict=True)]
+    matrix = np.array([[scale[0], 0, offsets[0]], [0, scale[1], offsets[1]]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     cv2.warpAffine(
         inside, matrix, out.shape[:2], dst=out, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=fill

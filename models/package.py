@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from models.runtimes.base import Runtime
+from models.geometry import Box
 from models.runtimes.dummy import DUMMY_SPEC, DummyRuntime
 from models.spec import ModelSpec, SpecInvalid
 from models.tracker import Tracker
@@ -25,7 +25,6 @@ from models.tracker import Tracker
 FORMAT = 1
 MANIFEST = "model.json"
 TEMPLATE_GRAPH = "template.onnx"
-SEARCH_GRAPH = "search.onnx"
 WEIGHTS = "weights.safetensors"
 MODEL_CARD = "MODEL_CARD.md"
 DUMMY = "dummy"
@@ -137,20 +136,24 @@ def load_tracker(name_or_path: str, threads: int = 1, folders: Sequence[Path] = 
     from models.runtimes.onnx import GraphInvalid, OnnxRuntime
 
     try:
-        runtime = OnnxRuntime(package.file(TEMPLATE_GRAPH), package.file(SEARCH_GRAPH), threads)
+        searches = {size: package.file(search_graph(size, package.spec)) for size in package.spec.search_sizes}
+        runtime = OnnxRuntime(package.file(TEMPLATE_GRAPH), searches, threads)
     except GraphInvalid as error:
         raise PackageInvalid(str(error)) from error
-    _warm_up(package.spec, runtime)
-    return Tracker(package.spec, runtime)
+    tracker = Tracker(package.spec, runtime)
+    _warm_up(tracker)
+    return tracker
 
 
-def _warm_up(spec: ModelSpec, runtime: Runtime) -> None:
-    """One run of each graph: the first one costs several times as much as the others."""
-    template_size, search_size = spec.crop.template_size, spec.crop.search_size
-    features = runtime.template(np.zeros((1, template_size, template_size, 3), np.uint8))
-    size = np.full((1, 2), template_size / 2, np.float32)
-    loop = np.array([[spec.loop.penalty_k, spec.loop.window_influence, spec.loop.size_lr]], np.float32)
-    runtime.search(features, np.zeros((1, search_size, search_size, 3), np.uint8), size, loop)
+def search_graph(search_size: int, spec: ModelSpec, suffix: str = "onnx") -> str:
+    """Name of the file with the search graph for crops of that side; the usual one has the plain name."""
+    return f"search.{suffix}" if search_size == spec.crop.search_size else f"search_{search_size}.{suffix}"
+
+
+def _warm_up(tracker: Tracker) -> None:
+    """One run of the usual graphs: the first one costs several times as much as the others."""
+    frame = np.zeros((64, 64, 3), np.uint8)
+    tracker.follow(tracker.start(frame, Box(16, 16, 32, 32)), frame)
 
 
 def _manifest_data(manifest: Path) -> dict[str, Any]:

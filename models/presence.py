@@ -40,7 +40,19 @@ def advance(presence: Presence, score: float, spec: PresenceSpec) -> Presence:
     low = presence.low + 1 if score < spec.lost else 0
     if low >= spec.lost_after:
         return Presence(State.LOST, low)
-    # Between the two thresholds nothing changes: a target that was never sure of, or was doubted, stays doubted.
+    return Presence(_visible(presence, score, spec), low)
+
+
+def advance_long_term(presence: Presence, lost: bool, score: float, spec: PresenceSpec) -> Presence:
+    """The presence after one more frame of a long-term tracker, which decides itself what is lost."""
+    if lost:
+        return Presence(State.LOST, presence.low + 1)
+    if presence.state is State.LOST:
+        return Presence(State.REACQUIRED)
+    return Presence(_visible(presence, score, spec))
+
+
+def _visible(presence: Presence, score: float, spec: PresenceSpec) -> State:
+    """Between the two thresholds nothing changes: a target that was never sure of, or was doubted, stays doubted."""
     doubted = presence.state in (State.INITIALIZING, State.UNCERTAIN)
-    uncertain = score < spec.leave or (doubted and score < spec.enter)
-    return Presence(State.UNCERTAIN if uncertain else State.TRACKING, low)
+    return State.UNCERTAIN if score < spec.leave or (doubted and score < spec.enter) else State.TRACKING

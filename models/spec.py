@@ -19,12 +19,48 @@ class Architecture(StrEnum):
     """Networks that `models.networks.build` knows."""
 
     SIAMFCPP_LIGHT = "siamfcpp_light"
+    SIAMFCPP_ALEXNET = "siamfcpp_alexnet"
+    SIAMFCPP_GOOGLENET = "siamfcpp_googlenet"
+    SIAMFCPP_SHUFFLENETV2_X0_5 = "siamfcpp_shufflenetv2_x0_5"
+    SIAMFCPP_SHUFFLENETV2_X1_0 = "siamfcpp_shufflenetv2_x1_0"
+    SIAMFCPP_TINYCONV = "siamfcpp_tinyconv"
+    SIAMRPN_ALEXNET = "siamrpn_alexnet"
+    SIAMRPN_UPCHANNEL = "siamrpn_upchannel"
+    SIAMRPNPP_RESNET50 = "siamrpnpp_resnet50"
+    SIAMRPNPP_MOBILENETV2 = "siamrpnpp_mobilenetv2"
+    SIAMRPNPP_RESNET50_BRANCHES = "siamrpnpp_resnet50_branches"
+    NANOTRACK_V1 = "nanotrack_v1"
+    NANOTRACK_V2 = "nanotrack_v2"
+    NANOTRACK_V3 = "nanotrack_v3"
 
 
 class Family(StrEnum):
-    """Tracking loops: what differs in crop rule, decoding and box convention."""
+    """Conventions of a tracking loop: which pixels are cut, what the grid is, what a box's numbers mean."""
 
+    LOCKON = "lockon"
     SIAMFCPP = "siamfcpp"
+    """video_analyst"""
+    SIAMRPN = "siamrpn"
+    """pysot; NanoTrack keeps to the same conventions"""
+    DASIAMRPN = "dasiamrpn"
+    """DaSiamRPN"""
+    SIAMRPN_PYTORCH = "siamrpn_pytorch"
+    """huanglianghua/siamrpn-pytorch"""
+    SIAMRPN_TF = "siamrpn_tf"
+    """SiamRPN-TF"""
+    SIAMRPNPP_MMTRACKING = "siamrpnpp_mmtracking"
+    """mmtracking"""
+    SIAMRPNPP_PYTORCH = "siamrpnpp_pytorch"
+    """SiamRPN_plus_plus_PyTorch"""
+
+
+class LostSearch(StrEnum):
+    """Where a target is looked for while it is lost."""
+
+    AROUND = "around"
+    """The reported box stays where the target was seen last; the search goes round that place."""
+    STAY = "stay"
+    """As published: box and search follow the network wherever it points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +83,7 @@ class LoopSpec:
     penalty_k: float
     window_influence: float
     size_lr: float
-    min_size: float = 4.0
+    min_size: float
 
     def __post_init__(self) -> None:
         _require(0 <= self.penalty_k <= 2, "penalty_k must be in 0..2", self)
@@ -68,6 +104,7 @@ class PresenceSpec:
     reacquire: float
     lost_after: int
     reacquire_after: int
+    search: LostSearch
 
     def __post_init__(self) -> None:
         ordered = 0 <= self.lost <= self.leave <= self.enter <= self.reacquire <= 1
@@ -76,13 +113,66 @@ class PresenceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LongTermSpec:
+    """A long-term tracker: while it has lost its target it looks at a larger region at the same scale.
+
+    `hold`: below this score the target keeps its place and size. It is lost when the score falls below `hold`, and
+    found when it rises above `found`; in between nothing changes. `window_influence` replaces the loop's own while
+    lost. `judges_ranking`: lost and found go by the score after penalty and window. `free_place`: the place may leave
+    the frame, only the reported box may not."""
+
+    search_size: int
+    hold: float
+    found: float
+    window_influence: float
+    judges_ranking: bool
+    free_place: bool
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.hold <= self.found <= 1, "0 <= hold <= found <= 1", self)
+        _require(8 <= self.search_size <= 1024, "search_size must be in 8..1024", self)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallTargetSpec:
+    """Targets that cover less than `area_share` of their first frame are searched in a larger region from then on."""
+
+    search_size: int
+    area_share: float
+
+    def __post_init__(self) -> None:
+        _require(0 < self.area_share < 1, "area_share must be in (0, 1)", self)
+        _require(8 <= self.search_size <= 1024, "search_size must be in 8..1024", self)
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySpec:
+    """Several templates: `length` of them, the first one kept for ever, the oldest other one replaced every `interval`
+    frames. The score is (1 - share) times that of the first template plus share times the mean of the others'."""
+
+    length: int
+    interval: int
+    share: float
+
+    def __post_init__(self) -> None:
+        _require(2 <= self.length <= 32, "length must be in 2..32", self)
+        _require(self.interval >= 1, "interval must be at least 1", self)
+        _require(0 <= self.share <= 1, "share must be in 0..1", self)
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """Which network, and its width; `stride` is search pixels per cell of the score map."""
+    """Which network; `stride` is search pixels per cell of the score map.
+
+    `channels`: width of the maps that are compared, one entry for each level. `tower`: one entry for each layer of the
+    head's towers, whether batch norm follows it; empty where the architecture leaves no choice. `weighted`: levels are
+    joined with learnt weights, else by their mean."""
 
     architecture: Architecture
     stride: int
-    channels: int
-    tower_layers: int
+    channels: tuple[int, ...]
+    tower: tuple[bool, ...] = ()
+    weighted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +184,19 @@ class ModelSpec:
     crop: CropSpec
     loop: LoopSpec
     presence: PresenceSpec
+    long_term: LongTermSpec | None = None
+    small_target: SmallTargetSpec | None = None
+    memory: MemorySpec | None = None
+
+    def __post_init__(self) -> None:
+        stays = self.presence.search is LostSearch.STAY
+        _require(self.long_term is None or stays, "a long-term tracker has presence.search = stay", self.presence)
 
     @property
-    def map_size(self) -> int:
-        """Cells along a side of the score map."""
-        return self.crop.search_size // self.network.stride
+    def search_sizes(self) -> tuple[int, ...]:
+        """Sides of the search crops that the tracker may cut; the usual one first. Each has a graph of its own."""
+        others = [part.search_size for part in (self.long_term, self.small_target) if part is not None]
+        return (self.crop.search_size, *others)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for model.json."""
@@ -126,9 +224,15 @@ def spec_from_mapping(kind: type[Spec], data: Mapping[str, Any], where: str = "s
 
 
 def _converted(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, types.UnionType):  # a part that may be absent
+        if value is None:
+            return None
+        (hint,) = (kind for kind in hint.__args__ if kind is not types.NoneType)
     if is_dataclass(hint):
         return spec_from_mapping(cast("type[Any]", hint), value, where)
     if isinstance(hint, types.GenericAlias) and hint.__origin__ is tuple:
+        if not isinstance(value, list | tuple):
+            raise SpecInvalid(f"{where}: expected a list, got {value!r}")
         return tuple(_converted(hint.__args__[0], item, where) for item in value)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         try:

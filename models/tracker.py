@@ -4,64 +4,42 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.crops import Colour, Window, cut, mean_colour
+from models.crops import Colour, Window
 from models.families import FAMILIES
 from models.geometry import Box, Size, kept_in_frame
-from models.presence import Presence, State, advance
-from models.runtimes.base import ByteArray, Features, FloatArray, Runtime
+from models.presence import Presence, State, advance, advance_long_term
+from models.runtimes.base import ByteArray, Features, Runtime
 from models.searching import lost_search_box
-from models.spec import ModelSpec
-
-MIN_BOX_SIDE = 4.0
-"""Smallest width and height of a box that a target may start with, in pixels."""
-MAX_BOX_RATIO = 2.0
-"""Largest width and height of such a box, in frame widths and heights."""
-
-
-class TargetInvalid(ValueError):
-    """A box that nothing can be started with. `field` is x, y, w or h; `code` is not_finite, too_small, too_large or
-    outside; the message names the value and the limit.
-    """
-
-    def __init__(self, field: str, code: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.code = code
-
-
-@dataclass(slots=True)
-class Target:
-    """One object that is followed: plain data, which may be copied, pickled and moved.
-
-    `box` is the last one that was believed; the search goes on around `search_box`, which leaves `box` only while the
-    target is lost.
-    """
-
-    box: Box
-    search_box: Box
-    features: Features
-    presence: Presence
-    fill: Colour
-    frames: int
+from models.spec import LostSearch, ModelSpec
+from models.target import Estimate, Target, check_box
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """Where a target is in a frame.
+class _Look:
+    """Where a target is looked for in a frame."""
 
-    `box` in frame pixels; `score` and `peak2` (the runner-up's score) 0..1; `window` is where it looked.
-    """
-
-    box: Box
-    score: float
-    state: State
-    peak2: float
+    target: Target
+    frame: ByteArray
     window: Window
+    search_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Conclusion:
+    """What one frame changes in a target."""
+
+    estimate: Estimate
+    place: Box
+    presence: Presence
+    lost: bool
 
 
 class Tracker:
@@ -74,18 +52,23 @@ class Tracker:
         self.spec = spec
         self.runtime = runtime
         self._rules = FAMILIES[spec.family]
-        self._buffers = _CropBuffers(spec.crop.search_size)
+        self._buffers = _CropBuffers(self._rules.crop_type)
 
     def start(self, frame: ByteArray, box: Box) -> Target:
         """A new target at `box` in `frame`; raises TargetInvalid for a box that breaks the rules."""
         _check_frame(frame)
         check_box(box, _frame_size(frame))
-        size = self.spec.crop.template_size
-        fill = mean_colour(frame)
-        crop = np.empty((1, size, size, 3), np.uint8)
-        cut(frame, self._rules.template_window(box, self.spec.crop), crop[0], fill)
-        (features,) = self.runtime.template(crop)
-        return Target(box, box, features, Presence(), fill, frames=0)
+        place, fill = self._rules.start(box), self._rules.fill(frame)
+        features = self._template(frame, place, fill)
+        templates: tuple[Features, ...] = ()
+        if self.spec.memory is not None:
+            templates = (features,) * self.spec.memory.length
+            features = self.runtime.joined(templates)
+        return Target(box, place, features, templates, Presence(), fill, self._search_size(box, _frame_size(frame)))
+
+    def placed(self, target: Target, box: Box) -> Target:
+        """A copy of the target that goes on from `box`, with the templates it has."""
+        return replace(target, box=box, place=self._rules.start(box))
 
     def follow(self, target: Target, frame: ByteArray) -> Estimate:
         """Looks for the target in its next frame and updates it in place."""
@@ -94,87 +77,126 @@ class Tracker:
     def step(self, pairs: Sequence[tuple[Target, ByteArray]]) -> list[Estimate]:
         """Looks for each target in its own next frame (targets may share one), in one run of the search graph.
 
-        The targets are updated in place, and only once everything has succeeded.
+        Targets that are searched in crops of another size take a run of their own. The targets are updated in place,
+        and only once everything has succeeded.
         """
-        if not pairs:
-            return []
         if len({id(target) for target, _ in pairs}) < len(pairs):
             raise ValueError("the same target stands twice in one step; give each target one frame at a time")
         for _, frame in pairs:
             _check_frame(frame)
-        windows = [self.next_window(target) for target, _ in pairs]
-        crops = self._buffers.take(len(pairs))
-        for (target, frame), window, crop in zip(pairs, windows, crops, strict=True):
-            cut(frame, window, crop, target.fill)
-        features = [target.features for target, _ in pairs]
-        found = self.runtime.search(features, crops, self._sizes(pairs, windows), self._loop(len(pairs)))
-        # Plain numbers from here on: a few dozen of them, where numpy would only be slower.
-        steps = [
-            self._concluded(target, _frame_size(frame), window, best, peak2)
-            for (target, frame), window, best, peak2 in zip(
-                pairs, windows, found.best.tolist(), found.peak2.tolist(), strict=True
-            )
+        groups: defaultdict[int, list[int]] = defaultdict(list)
+        for index, (target, _) in enumerate(pairs):
+            groups[self._next_search_size(target)].append(index)
+        found: dict[int, _Conclusion] = {}
+        for search_size, indices in groups.items():
+            found |= zip(indices, self._searched([pairs[i] for i in indices], search_size), strict=True)
+        conclusions = [found[i] for i in range(len(pairs))]
+        templates = [
+            self._templates(target, frame, new) for (target, frame), new in zip(pairs, conclusions, strict=True)
         ]
-        for (target, _), (estimate, search_box, presence) in zip(pairs, steps, strict=True):
-            target.box, target.search_box, target.presence = estimate.box, search_box, presence
+        for (target, _), new, remembered in zip(pairs, conclusions, templates, strict=True):
+            target.box, target.place = new.estimate.box, new.place
+            target.presence, target.lost = new.presence, new.lost
+            if remembered is not target.templates:
+                target.templates, target.features = remembered, self.runtime.joined(remembered)
             target.frames += 1
-        return [estimate for estimate, _, _ in steps]
+        return [new.estimate for new in conclusions]
 
     def next_window(self, target: Target) -> Window:
         """The square of the next frame in which the target will be looked for."""
-        return self._rules.search_window(target.search_box, self.spec.crop)
+        return self._rules.search_window(target.place, self.spec.crop, self._next_search_size(target))
 
-    def _sizes(self, pairs: Sequence[tuple[Target, ByteArray]], windows: Sequence[Window]) -> FloatArray:
-        size = self.spec.crop.search_size
-        boxes = [window.to_crop(target.search_box, size) for (target, _), window in zip(pairs, windows, strict=True)]
-        return np.array([box.size for box in boxes], np.float32)
+    def _template(self, frame: ByteArray, place: Box, fill: Colour) -> Features:
+        size = self.spec.crop.template_size
+        crop = np.empty((1, size, size, 3), self._rules.crop_type)
+        self._rules.cut_template(frame, place, self.spec.crop, fill, crop[0])
+        (features,) = self.runtime.template(crop)
+        return features
 
-    def _loop(self, count: int) -> FloatArray:
-        loop = self.spec.loop
-        return np.tile(np.array([loop.penalty_k, loop.window_influence, loop.size_lr], np.float32), (count, 1))
+    def _search_size(self, box: Box, frame: Size) -> int:
+        small = self.spec.small_target
+        if small is not None and box.w * box.h < small.area_share * frame.w * frame.h:
+            return small.search_size
+        return self.spec.crop.search_size
 
-    def _concluded(
-        self, target: Target, frame: Size, window: Window, best: Sequence[float], peak2: Sequence[float]
-    ) -> tuple[Estimate, Box, Presence]:
-        """What the graph's numbers mean for one target: the estimate, where to search next, and its presence.
+    def _next_search_size(self, target: Target) -> int:
+        if self.spec.long_term is not None and target.lost:
+            return self.spec.long_term.search_size
+        return target.search_size
 
-        Numbers that are not finite count as not having seen it.
-        """
+    def _searched(self, pairs: Sequence[tuple[Target, ByteArray]], search_size: int) -> list[_Conclusion]:
+        """One run of the search graph for crops of this size."""
+        looks = [_Look(target, frame, self.next_window(target), search_size) for target, frame in pairs]
+        crops = self._buffers.take(len(looks), search_size)
+        for look, crop in zip(looks, crops, strict=True):
+            self._rules.cut(look.frame, look.window, crop, look.target.fill)
+        sizes = [
+            self._rules.penalty_size(look.target.place, look.window, self.spec.crop, search_size, look.target.frames)
+            for look in looks
+        ]
+        loop = np.array([self._loop(target) for target, _ in pairs], np.float32)
+        features = [target.features for target, _ in pairs]
+        best, peak2 = self.runtime.search(features, crops, np.array(sizes, np.float32), loop)
+        # Plain numbers from here on: a few dozen of them, where numpy would only be slower.
+        rows = zip(looks, best.tolist(), peak2.tolist(), strict=True)
+        return [self._concluded(look, row, second) for look, row, second in rows]
+
+    def _loop(self, target: Target) -> tuple[float, float, float]:
+        loop, long_term = self.spec.loop, self.spec.long_term
+        influence = long_term.window_influence if long_term and target.lost else loop.window_influence
+        return loop.penalty_k, influence, loop.size_lr
+
+    def _concluded(self, look: _Look, best: Sequence[float], peak2: Sequence[float]) -> _Conclusion:
+        """What the graph's numbers mean for one target. Numbers that are not finite count as not having seen it."""
         valid = all(map(math.isfinite, best))
-        cx, cy, w, h, score, penalty = best if valid else (0.0,) * 6
-        presence = advance(target.presence, score, self.spec.presence)
-        moved = target.search_box
-        if valid:
-            measured = self._rules.to_frame(Box.from_centre(cx, cy, w, h), window, self.spec.crop)
-            smoothed = self._rules.smooth(moved, measured, penalty, score, self.spec.loop)
-            moved = kept_in_frame(smoothed, frame, self.spec.loop.min_size)
-        box, search_box = moved, moved
-        if presence.state is State.LOST:
+        score, ranking, index = (best[4], best[6], int(best[7])) if valid else (0.0, 0.0, 0)
+        target, frame = look.target, _frame_size(look.frame)
+        moved = self._moved(look, best) if valid else target.place
+        kept = kept_in_frame(moved, frame, self.spec.loop.min_size)
+        lost, presence = self._judged(target, score, ranking)
+        box, place = self._rules.report(kept), kept
+        if self.spec.long_term is not None and self.spec.long_term.free_place:
+            place = moved
+        if presence.state is State.LOST and self.spec.presence.search is LostSearch.AROUND:
             # The box stays where the target was seen last; so does the size, since a wrong one would spoil later crops.
             box = target.box
             if score >= self.spec.presence.leave:
-                search_box = Box.from_centre(moved.cx, moved.cy, box.w, box.h)
+                place = Box.from_centre(kept.cx, kept.cy, box.w, box.h)
             else:
-                search_box = lost_search_box(box, window.side, frame, presence.low)
+                place = lost_search_box(box, look.window.side, frame, presence.low)
         runner_up = peak2[0] if math.isfinite(peak2[0]) else 0.0
-        return Estimate(box, score, presence.state, runner_up, window), search_box, presence
+        estimate = Estimate(box, score, presence.state, runner_up, look.window, ranking, index)
+        return _Conclusion(estimate, place, presence, lost)
 
+    def _moved(self, look: _Look, best: Sequence[float]) -> Box:
+        """The place after the network has pointed somewhere: its centre, and a size between the old and the new one.
 
-def check_box(box: Box, frame: Size) -> None:
-    """Raises TargetInvalid unless `box` is finite, of a sensible size, and has its centre inside the frame."""
-    for field, value in zip("xywh", box.xywh(), strict=True):
-        if not math.isfinite(value):
-            raise TargetInvalid(field, "not_finite", f"{field} is {value}; it must be a finite number")
-    for field, value, side in (("w", box.w, frame.w), ("h", box.h, frame.h)):
-        if value < MIN_BOX_SIDE:
-            raise TargetInvalid(field, "too_small", f"{field} is {value:g} px; it must be at least {MIN_BOX_SIDE:g} px")
-        if value > MAX_BOX_RATIO * side:
-            limit = f"{MAX_BOX_RATIO * side:g} px, {MAX_BOX_RATIO:g} times the frame's {side:g} px"
-            raise TargetInvalid(field, "too_large", f"{field} is {value:g} px; it must be at most {limit}")
-    for field, centre, side in (("x", box.cx, frame.w), ("y", box.cy, frame.h)):
-        if not 0 <= centre <= side:
-            message = f"the centre's {field} is {centre:g} px; it must be inside the frame, 0 to {side:g} px"
-            raise TargetInvalid(field, "outside", message)
+        w = old.w (1 - rate) + new.w rate; h alike (the same in every published loop)."""
+        cx, cy, w, h, score, penalty, ranking, _ = best
+        old, long_term = look.target.place, self.spec.long_term
+        if long_term is not None and score < long_term.hold:
+            return old
+        crop_box = Box.from_centre(cx, cy, w, h)
+        new = self._rules.measured(crop_box, old, look.window, self.spec.crop, look.search_size)
+        rate = self._rules.rate(penalty, score, ranking) * self.spec.loop.size_lr
+        return Box.from_centre(new.cx, new.cy, old.w * (1 - rate) + new.w * rate, old.h * (1 - rate) + new.h * rate)
+
+    def _judged(self, target: Target, score: float, ranking: float) -> tuple[bool, Presence]:
+        """Whether a long-term tracker has lost the target now, and the target's presence."""
+        long_term = self.spec.long_term
+        if long_term is None:
+            return False, advance(target.presence, score, self.spec.presence)
+        judged = ranking if long_term.judges_ranking else score
+        lost = judged < long_term.hold or (target.lost and judged <= long_term.found)
+        return lost, advance_long_term(target.presence, lost, score, self.spec.presence)
+
+    def _templates(self, target: Target, frame: ByteArray, new: _Conclusion) -> tuple[Features, ...]:
+        """The target's templates after this frame: every `interval` frames the oldest but the first gives way."""
+        memory = self.spec.memory
+        if memory is None or (target.frames + 1) % memory.interval:
+            return target.templates
+        first, _, *others = target.templates
+        return (first, *others, self._template(frame, new.place, target.fill))
 
 
 def _check_frame(frame: ByteArray) -> None:
@@ -187,13 +209,15 @@ def _frame_size(frame: ByteArray) -> Size:
 
 
 class _CropBuffers(threading.local):
-    """One crop array for each thread, as large as the largest batch that the thread has seen."""
+    """Crop arrays of each thread: one for each size of crops, as large as the largest batch the thread has seen."""
 
-    def __init__(self, size: int) -> None:
-        self._crops: ByteArray = np.empty((1, size, size, 3), np.uint8)
+    def __init__(self, kind: type[np.uint8] | type[np.float32]) -> None:
+        self._kind = kind
+        self._crops: dict[int, NDArray[Any]] = {}
 
-    def take(self, count: int) -> ByteArray:
-        """(count, S, S, 3), valid until the same thread's next call."""
-        if len(self._crops) < count:
-            self._crops = np.empty((count, *self._crops.shape[1:]), np.uint8)
-        return self._crops[:count]
+    def take(self, count: int, size: int) -> NDArray[Any]:
+        """(count, size, size, 3), valid until the same thread's next call with this size."""
+        crops = self._crops.get(size)
+        if crops is None or len(crops) < count:
+            crops = self._crops[size] = np.empty((count, size, size, 3), self._kind)
+        return crops[:count]

@@ -130,9 +130,9 @@ class _Run:
             deep_template, deep_search = backbone.deep(batch.template), backbone.deep(batch.search)
         template = network.neck(batch.template, deep_template)
         search = network.neck(batch.search, deep_search)
-        logits, boxes = network.decode(*network.head(template, search))
+        logits, distances = network.head(template, search)
         weights = Weights(self.fit.score_weight, self.fit.box_weight)
-        losses = tracking_loss(logits, boxes, batch.boxes, batch.positive, network.grid, weights)
+        losses = tracking_loss(logits, network.boxes(distances), batch.boxes, batch.positive, network.centres, weights)
         if not math.isfinite(losses.total.item()):
             raise TrainingFailed(f"step {step}: the loss is {losses.total.item()}")
         self.optimiser.zero_grad(set_to_none=True)

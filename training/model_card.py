@@ -47,7 +47,7 @@ def text(name: str, spec: ModelSpec, origin: Mapping[str, Any], scores: Mapping[
         "",
         "| fact | value |",
         "| --- | --- |",
-        f"| network | {spec.network.architecture}, {spec.network.channels} channels, stride {spec.network.stride} |",
+        f"| network | {spec.network.architecture}, {spec.network.channels[0]} channels, stride {spec.network.stride} |",
         f"| input | template {spec.crop.template_size} px, search region {spec.crop.search_size} px, uint8 BGR |",
         f"| loop | penalty {loop.penalty_k:g}, window {loop.window_influence:g}, size rate {loop.size_lr:g} |",
     ]

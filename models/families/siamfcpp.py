@@ -1,34 +1,64 @@
-"""SiamFC++: square windows around the target, boxes as centre and size, smoothed sizes and free positions."""
+"""video_analyst's conventions: boxes that count pixels, and windows of which only the side is rounded."""
 
 from __future__ import annotations
 
-from models.crops import Window, context_side
+import cv2
+import numpy as np
+
+from models.crops import Colour, Window, mean_colour
+from models.families.published import measured, penalty_size, rate, scale_of
+from models.families.rules import FamilyRules
 from models.geometry import Box
-from models.spec import CropSpec, LoopSpec
+from models.runtimes.base import ByteArray
+from models.spec import CropSpec
 
 
-def template_window(box: Box, spec: CropSpec) -> Window:
-    """The square around the target that is the template."""
-    return Window.around(box.cx, box.cy, context_side(box.size, spec.context_amount))
+def start(box: Box) -> Box:
+    """The centre of a box's first and last pixel is its place: cx = x + (w - 1) / 2 (pipeline/utils/bbox.py)."""
+    return Box.from_centre(box.x + (box.w - 1) / 2, box.y + (box.h - 1) / 2, box.w, box.h)
 
 
-def search_window(box: Box, spec: CropSpec) -> Window:
-    """The square around the target's last place, with the target at the same scale as in the template."""
-    side = context_side(box.size, spec.context_amount) * spec.search_size / spec.template_size
-    return Window.around(box.cx, box.cy, side)
+def report(place: Box) -> Box:
+    """Inverse of `start`."""
+    return Box(place.cx - (place.w - 1) / 2, place.cy - (place.h - 1) / 2, place.w, place.h)
 
 
-def to_frame(crop_box: Box, window: Window, spec: CropSpec) -> Box:
-    """A box in pixels of the search crop -> the same box in frame pixels."""
-    return window.to_frame(crop_box, spec.search_size)
+def cut_template(frame: ByteArray, place: Box, spec: CropSpec, fill: Colour, out: ByteArray) -> None:
+    """The square around the target."""
+    cut(frame, search_window(place, spec, spec.template_size), out, fill)
 
 
-def smooth(previous: Box, measured: Box, penalty: float, score: float, spec: LoopSpec) -> Box:
-    """The measured centre, and a size between the previous and the measured one.
+def search_window(place: Box, spec: CropSpec, search_size: int) -> Window:
+    """The square around the target's last place, with the target at the same scale as in the template.
 
-    w = previous.w (1 - rate) + measured.w rate, rate = penalty score size_lr; h alike.
-    """
-    rate = penalty * score * spec.size_lr
-    w = previous.w * (1 - rate) + measured.w * rate
-    h = previous.h * (1 - rate) + measured.h * rate
-    return Box.from_centre(measured.cx, measured.cy, w, h)
+    `x` and `y` are the centre of its first pixel and lie between the frame's pixels. Its side is rounded, half to even;
+    the centre is cut to single precision (pipeline/utils/crop.py, get_crop; bbox.py, cxywh2xyxy)."""
+    side = max(1, round(search_size / scale_of(place, spec)))
+    cx, cy = float(np.float32(place.cx)), float(np.float32(place.cy))
+    return Window(cx - (side - 1) / 2, cy - (side - 1) / 2, side)
+
+
+def cut(frame: ByteArray, window: Window, out: ByteArray, fill: Colour) -> None:
+    """Samples the window so that the crop's corner pixels lie on the window's (get_subwindow_tracking of crop.py)."""
+    assert out.flags.c_contiguous, "OpenCV would fill a copy"
+    left, top, right, bottom = np.array(
+        [window.x, window.y, window.x + window.side - 1, window.y + window.side - 1], np.float32
+    )
+    size = len(out)
+    matrix = np.array([[(right - left) / (size - 1), 0, left], [0, (bottom - top) / (size - 1), top]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    cv2.warpAffine(frame, matrix, (size, size), out, flags, cv2.BORDER_CONSTANT, fill)
+
+
+RULES = FamilyRules(
+    crop_type=np.uint8,
+    start=start,
+    report=report,
+    fill=mean_colour,
+    cut_template=cut_template,
+    search_window=search_window,
+    cut=cut,
+    measured=measured,
+    penalty_size=penalty_size,
+    rate=rate,
+)

@@ -7,22 +7,49 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from models.grids import Grid
+from models.networks.nanotrack import NanoTrack
+from models.networks.siamfcpp import SiamFCpp
 from models.networks.siamfcpp_light import SiamFCppLight
+from models.networks.siamrpn import siamrpn_alexnet
+from models.networks.siamrpnpp import siamrpnpp_mobilenetv2, siamrpnpp_resnet50
 from models.spec import Architecture, ModelSpec
 
 
 class Network(Protocol):
-    """What training and export ask of a network."""
+    """What export and the golden tests ask of a network.
+
+    Crops are (B, S, S, 3), BGR, in the numbers of the family's crops (uint8, or float32 in 0..255)."""
 
     def template(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """(B, Z, Z, 3) uint8 BGR -> template features, batch first."""
+        """Template crops -> template features, batch first."""
+
+    def outputs(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, ...]:
+        """The head's raw outputs for search crops, in the published shapes."""
+
+    def decode(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
+        """Raw outputs -> score (B, N) in 0..1, boxes (B, 4, N) as cx, cy, w, h in search crop pixels."""
 
     def maps(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, Tensor]:
-        """-> score logits (B, H, W), boxes (B, 4, H, W) as cx, cy, w, h in crop pixels."""
+        """Template features and search crops -> score and boxes, as `decode` gives them."""
+
+    def grid(self, search_size: int) -> Grid:
+        """The N candidates of a search crop of that side, in the same order."""
 
 
 BUILDERS: dict[Architecture, Callable[[ModelSpec], nn.Module]] = {
     Architecture.SIAMFCPP_LIGHT: SiamFCppLight,
+    Architecture.SIAMRPN_ALEXNET: siamrpn_alexnet,
+    Architecture.SIAMRPNPP_RESNET50: siamrpnpp_resnet50,
+    Architecture.SIAMRPNPP_MOBILENETV2: siamrpnpp_mobilenetv2,
+    Architecture.SIAMFCPP_ALEXNET: SiamFCpp,
+    Architecture.SIAMFCPP_GOOGLENET: SiamFCpp,
+    Architecture.SIAMFCPP_SHUFFLENETV2_X0_5: SiamFCpp,
+    Architecture.SIAMFCPP_SHUFFLENETV2_X1_0: SiamFCpp,
+    Architecture.SIAMFCPP_TINYCONV: SiamFCpp,
+    Architecture.NANOTRACK_V1: NanoTrack,
+    Architecture.NANOTRACK_V2: NanoTrack,
+    Architecture.NANOTRACK_V3: NanoTrack,
 }
 
 

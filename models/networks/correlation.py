@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,11 +10,11 @@ from torch.nn import functional
 def pixelwise(template: Tensor, search: Tensor) -> Tensor:
     """Every template cell as a 1x1 filter: (B, C, h, w), (B, C, H, W) -> (B, h * w, H, W).
 
-    LightTrack (CVPR 2021), section 3.3; divided by sqrt(C) so that its scale doesn't grow with the width."""
-    channels, height, width = search.shape[1:]
+    LightTrack (CVPR 2021), section 3.3."""
+    height, width = search.shape[2:]
     cells = template.flatten(2).transpose(1, 2)
     products: Tensor = cells @ search.flatten(2)
-    return products.reshape(search.shape[0], -1, height, width) / math.sqrt(channels)
+    return products.reshape(search.shape[0], -1, height, width)
 
 
 def depthwise(kernel: Tensor, search: Tensor, dilation: int) -> Tensor:
@@ -35,3 +33,21 @@ def depthwise(kernel: Tensor, search: Tensor, dilation: int) -> Tensor:
         for column in range(side)
     ]
     return torch.stack(shifted).mean(0)
+
+
+def depthwise_valid(kernel: Tensor, search: Tensor, padding: int = 0) -> Tensor:
+    """Channel by channel, unflipped, where the kernel fits whole: (B, C, h, w), (B, C, H, W) -> (B, C, H', W').
+
+    Sample i is compared with kernel i; H' = H + 2 padding - h + 1, likewise W'; `padding` zeros on every side.
+    SiamRPN++ (CVPR 2019), section 3.4; pysot, models/head/rpn.py and core/xcorr.py. Shifted products for the reason
+    given at `depthwise`, summed up one by one: a stack would take h * w times the memory."""
+    if padding:
+        search = functional.pad(search, (padding, padding, padding, padding))
+    rows, columns = kernel.shape[-2:]
+    height, width = search.shape[-2] - rows + 1, search.shape[-1] - columns + 1
+    total = search[:, :, :height, :width] * kernel[:, :, :1, :1]
+    for shift in range(1, rows * columns):
+        row, column = divmod(shift, columns)
+        cells = search[:, :, row : row + height, column : column + width]
+        total = total + cells * kernel[:, :, row, column, None, None]
+    return total

@@ -3,51 +3,62 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from models.selection import MIN_NEIGHBOURHOOD_CELLS, hanning_window
+from models.grids import Grid
+from models.selection import MIN_NEIGHBOURHOOD_CELLS
 
 _TINY = 1e-6
 
 
-def select(
-    score: Tensor, boxes: Tensor, size: Tensor, loop: Tensor, window: Tensor, stride: int
-) -> tuple[Tensor, Tensor]:
-    """Best (B, 6) and peak2 (B, 2); `models.selection.select` says what each number is.
+class Selection(nn.Module):
+    """Chooses among the candidates of one grid."""
 
-    score (B, H, W) 0..1, boxes (B, 4, H, W) cx, cy, w, h, size (B, 2), loop (B, 3), window (H, W)."""
-    height, width = score.shape[1:]
-    penalty = _scale_penalty(boxes, size, loop[:, 0])
-    influence = loop[:, 1, None, None]
-    ranking = penalty * score * (1 - influence) + window * influence
-    index = ranking.flatten(1).argmax(1, keepdim=True)
-    flat = torch.cat([boxes, score[:, None], penalty[:, None]], dim=1).flatten(2)
-    best = _taken(flat, index)
+    cells: Tensor
+    window: Tensor
 
-    row, column = index // width, index % width
-    reach = torch.clamp(size / (2 * stride), min=MIN_NEIGHBOURHOOD_CELLS)
-    near_row = (torch.arange(height, device=score.device)[None, :] - row).abs() < reach[:, 1:]
-    near_column = (torch.arange(width, device=score.device)[None, :] - column).abs() < reach[:, :1]
-    # Every score is 0 or more, so -1 marks the cells that do not count.
-    others = torch.where(near_row[:, :, None] & near_column[:, None, :], torch.full_like(score, -1.0), score).flatten(1)
-    second = others.argmax(1, keepdim=True)
-    peak = others.gather(1, second)
-    offset = _taken(flat, second)[:, :2] - best[:, :2]
-    distance = offset.square().sum(1, keepdim=True).sqrt()
-    return best, torch.cat([peak, distance], dim=1) * (peak >= 0)
+    def __init__(self, grid: Grid, stride: int) -> None:
+        super().__init__()
+        self.min_reach = float(MIN_NEIGHBOURHOOD_CELLS * stride)
+        self.register_buffer("cells", torch.from_numpy(grid.cells.copy()), persistent=False)
+        self.register_buffer("window", torch.from_numpy(grid.window.copy()), persistent=False)
+
+    def forward(self, score: Tensor, boxes: Tensor, size: Tensor, loop: Tensor) -> tuple[Tensor, Tensor]:
+        """Best (B, 8) and peak2 (B, 2); `models.selection.select` says what each number is.
+
+        score (B, N) 0..1, boxes (B, 4, N) cx, cy, w, h, size (B, 2), loop (B, 3)."""
+        penalty = _scale_penalty(boxes, size, loop[:, 0])
+        influence = loop[:, 1, None]
+        ranking = penalty * score * (1 - influence) + self.window * influence
+        index = ranking.argmax(1, keepdim=True)
+        table = torch.cat([boxes, score[:, None], penalty[:, None], ranking[:, None]], dim=1)
+        best = torch.cat([_taken(table, index), index.to(score.dtype)], dim=1)
+        return best, self._runner_up(score, boxes, size, index)
+
+    def _runner_up(self, score: Tensor, boxes: Tensor, size: Tensor, index: Tensor) -> Tensor:
+        reach = torch.clamp(size / 2, min=self.min_reach)
+        chosen = self.cells[:, index[:, 0]].transpose(0, 1)
+        near = ((self.cells[None] - chosen[:, :, None]).abs() < reach[:, :, None]).all(1)
+        # Every score is 0 or more, so -1 marks the candidates that do not count.
+        others = torch.where(near, torch.full_like(score, -1.0), score)
+        second = others.argmax(1, keepdim=True)
+        peak = others.gather(1, second)
+        apart = _taken(boxes, second)[:, :2] - _taken(boxes, index)[:, :2]
+        distance = apart.square().sum(1, keepdim=True).sqrt()
+        return torch.cat([peak, distance], dim=1) * (peak >= 0)
 
 
-def _taken(flat: Tensor, index: Tensor) -> Tensor:
+def _taken(table: Tensor, index: Tensor) -> Tensor:
     """(B, C, N) and (B, 1) -> (B, C): the column at each index."""
-    return flat.gather(2, index[:, :, None].expand(-1, flat.shape[1], 1)).squeeze(2)
+    return table.gather(2, index[:, :, None].expand(-1, table.shape[1], 1)).squeeze(2)
 
 
 def _scale_penalty(boxes: Tensor, size: Tensor, penalty_k: Tensor) -> Tensor:
     w, h = boxes[:, 2].clamp(min=_TINY), boxes[:, 3].clamp(min=_TINY)
-    target_w, target_h = (side.clamp(min=_TINY)[:, None, None] for side in size.unbind(1))
+    target_w, target_h = (side.clamp(min=_TINY)[:, None] for side in size.unbind(1))
     size_change = _change(_padded_size(w, h) / _padded_size(target_w, target_h))
     ratio_change = _change((target_w / target_h) / (w / h))
-    return torch.exp(-(size_change * ratio_change - 1) * penalty_k[:, None, None])
+    return torch.exp(-(size_change * ratio_change - 1) * penalty_k[:, None])
 
 
 def _padded_size(w: Tensor, h: Tensor) -> Tensor:
@@ -57,8 +68,3 @@ def _padded_size(w: Tensor, h: Tensor) -> Tensor:
 
 def _change(ratio: Tensor) -> Tensor:
     return torch.maximum(ratio, 1 / ratio)
-
-
-def window_for(map_size: int) -> Tensor:
-    """(map_size, map_size) cosine window."""
-    return torch.from_numpy(hanning_window(map_size, map_size).copy())

@@ -14,23 +14,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.grids import Grid, cell_centres
 from models.networks.backbones.efficientnet_lite import EfficientNetLite0
 from models.networks.heads.siamfcpp_light import Head, Neck
 from models.spec import ModelSpec
 
 
 class SiamFCppLight(nn.Module):
-    """The network: template and search crops in, maps out."""
+    """The network; it obeys `models.networks.build.Network`. Features are one map of 14 x 14 x C."""
 
-    grid: Tensor
+    centres: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
+        (channels,) = spec.network.channels
+        self.stride = spec.network.stride
         target_side = spec.crop.template_size / (1 + 2 * spec.crop.context_amount)
         self.backbone = EfficientNetLite0()
-        self.neck = Neck(spec.network.channels)
-        self.head = Head(spec.network.channels, spec.network.tower_layers, half_target=target_side / 2)
-        self.register_buffer("grid", cell_centres(spec.map_size, spec.network.stride), persistent=False)
+        self.neck = Neck(channels)
+        self.head = Head(channels, len(spec.network.tower), half_target=target_side / 2)
+        self.register_buffer("centres", self._centres(spec.crop.search_size), persistent=False)
 
     def features(self, crops: Tensor) -> Tensor:
         """(B, S, S, 3) uint8 BGR -> (B, C, S/8, S/8)."""
@@ -38,23 +41,34 @@ class SiamFCppLight(nn.Module):
         return neck
 
     def template(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """(B, Z, Z, 3) uint8 BGR -> the template features that `maps` wants."""
+        """(B, Z, Z, 3) uint8 BGR -> the template's map."""
         return (self.features(crops),)
 
+    def outputs(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, ...]:
+        """Template features and (B, S, S, 3) crops -> score logits (B, H, W), distances l, t, r, b (B, 4, H, W)."""
+        logits, distances = self.head(features[0], self.features(crops))
+        return logits, distances
+
+    def decode(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
+        """Raw outputs -> score (B, N) and boxes (B, 4, N), cell by cell in reading order."""
+        logits, distances = outputs
+        return logits.sigmoid().flatten(1), self.boxes(distances).flatten(2)
+
     def maps(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Template features and (B, S, S, 3) crops -> score logits (B, H, W), boxes (B, 4, H, W) cx, cy, w, h."""
-        return self.decode(*self.head(features[0], self.features(crops)))
+        """Template features and search crops -> score and boxes."""
+        return self.decode(self.outputs(features, crops), crops.shape[1])
 
-    def decode(self, logits: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
-        """Distances l, t, r, b of every cell -> boxes cx, cy, w, h in crop pixels; the logits pass through."""
+    def boxes(self, distances: Tensor) -> Tensor:
+        """Distances l, t, r, b of every cell -> its box cx, cy, w, h in crop pixels, (B, 4, H, W)."""
         left, top, right, bottom = distances.unbind(1)
-        x, y = self.grid
-        boxes = torch.stack([x + (right - left) / 2, y + (bottom - top) / 2, left + right, top + bottom], dim=1)
-        return logits, boxes
+        x, y = self.centres
+        return torch.stack([x + (right - left) / 2, y + (bottom - top) / 2, left + right, top + bottom], dim=1)
 
+    def grid(self, search_size: int) -> Grid:
+        """One candidate in the middle of each cell."""
+        return cell_centres(search_size, search_size // self.stride, self.stride)
 
-def cell_centres(map_size: int, stride: int) -> Tensor:
-    """(2, H, W): x and y of every cell's centre in crop pixels."""
-    line = (torch.arange(map_size) + 0.5) * stride
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    return torch.stack([x, y])
+    def _centres(self, search_size: int) -> Tensor:
+        """(2, H, W): x and y of every cell's centre in crop pixels."""
+        side = search_size // self.stride
+        return torch.from_numpy(self.grid(search_size).cells.copy()).reshape(2, side, side)

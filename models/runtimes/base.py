@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,25 @@ from numpy.typing import NDArray
 ByteArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
-Features: TypeAlias = tuple[FloatArray, ...]
-"""The template features of one target, without a batch axis, in the order of the graph's outputs."""
+Features: TypeAlias = tuple[Any, ...]
+"""The template features of one target, without a batch axis, in the order of the graph's outputs: arrays of the runtime's
+own kind, which may lie on its device."""
 
 
 class Best(NamedTuple):
     """What the search graph says of N targets."""
 
     best: FloatArray
-    """(N, 6): cx, cy, w, h in crop pixels (before smoothing), score 0..1 at the chosen cell, penalty 0..1."""
+    """(N, 8): cx, cy, w, h in crop pixels (before smoothing), score 0..1 of the chosen candidate, its penalty 0..1, its
+    ranking (score after penalty and window) 0..1, and its index."""
     peak2: FloatArray
     """(N, 2): the runner-up's score 0..1 and its distance from the best in crop pixels."""
 
 
 class Runtime(Protocol):
-    """Runs one model's two graphs. Crops are uint8, C-contiguous, BGR. May be called from several threads at once."""
+    """Runs one model's graphs. May be called from several threads at once.
+
+    Crops are C-contiguous, BGR, uint8 or float32 as the model's family cuts them."""
 
     @property
     def name(self) -> str:
@@ -35,10 +39,14 @@ class Runtime(Protocol):
     def device(self) -> str:
         """Where it computes, e.g. `cpu`."""
 
-    def template(self, crops: ByteArray) -> list[Features]:
+    def template(self, crops: NDArray[Any]) -> list[Features]:
         """Features of (N, Z, Z, 3) template crops, one entry per row."""
 
-    def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
-        """Looks for N targets in (N, S, S, 3) search crops.
+    def joined(self, templates: Sequence[Features]) -> Features:
+        """The features of a target that remembers several templates: the first array of each, stacked on a new first
+        axis, and the other arrays of the first template."""
+
+    def search(self, features: Sequence[Features], crops: NDArray[Any], size: FloatArray, loop: FloatArray) -> Best:
+        """Looks for N targets in (N, S, S, 3) search crops; S is one of the model's search sizes.
 
         size (N, 2): each target's w, h in crop pixels; loop (N, 3): penalty_k, window_influence, size_lr."""

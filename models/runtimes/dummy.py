@@ -12,16 +12,18 @@ import cv2
 import numpy as np
 
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
-from models.selection import hanning_window
-from models.spec import Architecture, CropSpec, Family, LoopSpec, ModelSpec, NetworkSpec, PresenceSpec
+from models.grids import cell_centres
+from models.spec import Architecture, CropSpec, Family, LoopSpec, LostSearch, ModelSpec, NetworkSpec, PresenceSpec
 
 DUMMY_SPEC = ModelSpec(
-    family=Family.SIAMFCPP,
+    family=Family.LOCKON,
     # Nothing is built from this part: the dummy runtime has no network.
-    network=NetworkSpec(architecture=Architecture.SIAMFCPP_LIGHT, stride=2, channels=1, tower_layers=0),
+    network=NetworkSpec(architecture=Architecture.SIAMFCPP_LIGHT, stride=2, channels=(1,)),
     crop=CropSpec(template_size=112, search_size=224, context_amount=0.5),
-    loop=LoopSpec(penalty_k=0.0, window_influence=0.1, size_lr=0.5),
-    presence=PresenceSpec(lost=0.35, leave=0.35, enter=0.5, reacquire=0.6, lost_after=15, reacquire_after=3),
+    loop=LoopSpec(penalty_k=0.0, window_influence=0.1, size_lr=0.5, min_size=4.0),
+    presence=PresenceSpec(
+        lost=0.35, leave=0.35, enter=0.5, reacquire=0.6, lost_after=15, reacquire_after=3, search=LostSearch.AROUND
+    ),
 )
 
 _REDUCTION = 2
@@ -41,18 +43,24 @@ class DummyRuntime:
         """The grey, reduced middle of each crop."""
         return [(_middle(_grey(crop)),) for crop in crops]
 
+    def joined(self, templates: Sequence[Features]) -> Features:
+        """The first template: this runtime compares with one."""
+        return templates[0]
+
     def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
         """The place of each crop that correlates best with the target's patch; penalty is always 1."""
-        best = np.empty((len(crops), 6), np.float32)
+        best = np.empty((len(crops), 8), np.float32)
         peak2 = np.empty((len(crops), 2), np.float32)
         for i, ((patch,), crop) in enumerate(zip(features, crops, strict=True)):
             score = _correlation(patch, _grey(crop))
             influence = float(loop[i, 1])
-            ranking = score * (1 - influence) + hanning_window(*score.shape) * influence
-            row, column = np.unravel_index(ranking.argmax(), score.shape)
+            window = cell_centres(crop.shape[0], score.shape[0], _REDUCTION).window.reshape(score.shape)
+            ranking = score * (1 - influence) + window * influence
+            index = int(ranking.argmax())
+            row, column = divmod(index, score.shape[1])
             cx, cy = (column + patch.shape[1] / 2) * _REDUCTION, (row + patch.shape[0] / 2) * _REDUCTION
-            best[i] = (cx, cy, *size[i], score[row, column], 1.0)
-            peak2[i] = _runner_up(score, int(row), int(column), size[i])
+            best[i] = (cx, cy, *size[i], score[row, column], 1.0, ranking[row, column], index)
+            peak2[i] = _runner_up(score, row, column, size[i])
         return Best(best, peak2)
 
 

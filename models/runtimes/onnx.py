@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
-from models.runtimes.base import Best, ByteArray, Features, FloatArray
+from models.runtimes.base import Best, Features, FloatArray
 
 _FEATURE_PREFIX = "features_"
 
@@ -19,7 +20,7 @@ class GraphInvalid(ValueError):
 
 
 class OnnxRuntime:
-    """Obeys `models.runtimes.base.Runtime` with a template graph and a search graph on the CPU.
+    """Obeys `models.runtimes.base.Runtime` with a template graph, and a search graph for each side of search crops.
 
     `threads` is how many threads one run may use. One is right for a server: on networks of this size more threads cost
     more time in total than they save, and the workers already fill the cores.
@@ -28,28 +29,35 @@ class OnnxRuntime:
     name = "onnxruntime"
     device = "cpu"
 
-    def __init__(self, template_graph: Path, search_graph: Path, threads: int = 1) -> None:
+    def __init__(self, template_graph: Path, search_graphs: Mapping[int, Path], threads: int = 1) -> None:
         self._template = _session(template_graph, threads)
-        self._search = _session(search_graph, threads)
+        self._searches = {size: _session(path, threads) for size, path in search_graphs.items()}
         self._features = sorted(output.name for output in self._template.get_outputs())
         wanted = [f"{_FEATURE_PREFIX}{i}" for i in range(len(self._features))]
         _require_names(template_graph, "inputs", [node.name for node in self._template.get_inputs()], ["crop"])
         _require_names(template_graph, "outputs", self._features, wanted)
-        search_inputs = [node.name for node in self._search.get_inputs()]
-        _require_names(search_graph, "inputs", search_inputs, [*wanted, "crop", "size", "loop"])
-        _require_names(search_graph, "outputs", [node.name for node in self._search.get_outputs()], ["best", "peak2"])
+        for size, path in search_graphs.items():
+            inputs = [node.name for node in self._searches[size].get_inputs()]
+            _require_names(path, "inputs", inputs, [*wanted, "crop", "size", "loop"])
+            _require_names(
+                path, "outputs", [node.name for node in self._searches[size].get_outputs()], ["best", "peak2"]
+            )
 
-    def template(self, crops: ByteArray) -> list[Features]:
+    def template(self, crops: NDArray[Any]) -> list[Features]:
         """Features of (N, Z, Z, 3) template crops, each with memory of its own."""
         outputs = cast("list[FloatArray]", self._template.run(self._features, {"crop": crops}))
         return [tuple(output[row].copy() for output in outputs) for row in range(len(crops))]
 
-    def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
-        """One run of the search graph for N targets; see the port for the shapes."""
-        inputs: dict[str, ByteArray | FloatArray] = {"crop": crops, "size": size, "loop": loop}
+    def joined(self, templates: Sequence[Features]) -> Features:
+        """The first arrays of all templates stacked, the others from the first template."""
+        return np.stack([template[0] for template in templates]), *templates[0][1:]
+
+    def search(self, features: Sequence[Features], crops: NDArray[Any], size: FloatArray, loop: FloatArray) -> Best:
+        """One run of the search graph of that size of crops; see the port for the shapes."""
+        inputs: dict[str, NDArray[Any]] = {"crop": crops, "size": size, "loop": loop}
         for i, name in enumerate(self._features):
             inputs[name] = features[0][i][None] if len(features) == 1 else np.stack([each[i] for each in features])
-        best, peak2 = cast("list[FloatArray]", self._search.run(["best", "peak2"], inputs))
+        best, peak2 = cast("list[FloatArray]", self._searches[crops.shape[1]].run(["best", "peak2"], inputs))
         return Best(best, peak2)
 
 

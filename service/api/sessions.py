@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
-from models.tracker import MIN_BOX_SIDE
+from models.target import MIN_BOX_SIDE
 from service.api.problems import Problem, invalid
 from service.engine.registry import Registry, ServerFull, SessionMissing, UnknownModel
 from service.engine.session import Session

@@ -54,7 +54,7 @@ def evaluate(
         raise typer.BadParameter("give --model or --from-boxes, not both")
     silence_opencv()
     from models.package import PackageInvalid
-    from models.tracker import TargetInvalid
+    from models.target import TargetInvalid
     from training.evaluation.opencv_trackers import PeerUnavailable
     from training.evaluation.report import Evaluation, Halves, to_json, write_all_boxes
     from training.evaluation.sequences import SequenceInvalid, read_sequences

@@ -61,7 +61,7 @@ def track(
     silence_opencv()
     first_box = None if box is None else _parsed_box(box)
     from models.package import DEFAULT_MODEL, PackageInvalid, load_tracker
-    from models.tracker import TargetInvalid
+    from models.target import TargetInvalid
     from service.commands.frames import open_source
     from training.evaluation.sequences import SequenceInvalid
 

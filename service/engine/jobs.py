@@ -7,7 +7,7 @@ from typing import Literal
 
 from models.geometry import Box
 from models.presence import State
-from models.tracker import Estimate, Target
+from models.target import Estimate, Target
 from service.protocol.header import Frame
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from models.geometry import Box
-from models.tracker import Target
+from models.target import Target
 from service.engine.backlog import Ring
 from service.engine.jobs import Failure, Followed, Replay, Start, StartOrder
 from service.ids import new_id

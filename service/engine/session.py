@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from models.presence import State
-from models.tracker import Estimate, Target, Tracker
+from models.target import Estimate, Target
+from models.tracker import Tracker
 from service.engine.backlog import Backlog, QueueFull, Ring
 from service.engine.clocks import AgeClock, Rate
 from service.engine.counters import Counters, Drop, Tally

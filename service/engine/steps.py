@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.geometry import Box, Size
 from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
-from models.tracker import Estimate, Target, TargetInvalid, Tracker, check_box
+from models.target import Estimate, Target, TargetInvalid, check_box
+from models.tracker import Tracker
 from service.engine.decoding import DecodeFailed, Decoder
 from service.engine.jobs import Failure, Followed, Job, Outcome, Replay, Start, StartOrder
 from service.protocol.header import Frame
@@ -29,11 +32,15 @@ class TimedRuntime:
         self.name = runtime.name
         self.device = runtime.device
 
-    def template(self, crops: ByteArray) -> list[Features]:
+    def template(self, crops: NDArray[Any]) -> list[Features]:
         """As the runtime's own."""
         return self._runtime.template(crops)
 
-    def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
+    def joined(self, templates: Sequence[Features]) -> Features:
+        """As the runtime's own."""
+        return self._runtime.joined(templates)
+
+    def search(self, features: Sequence[Features], crops: NDArray[Any], size: FloatArray, loop: FloatArray) -> Best:
         """As the runtime's own."""
         began = perf_counter()
         best = self._runtime.search(features, crops, size, loop)
@@ -187,5 +194,5 @@ class Stepper:
         old = start.followed.target
         if start.mode == "hint" and old is not None:
             check_box(start.box, Size(float(picture.shape[1]), float(picture.shape[0])))
-            return replace(old, box=start.box, search_box=start.box)
+            return self._tracker.placed(old, start.box)
         return self._tracker.start(picture, start.box)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.presence import State
-from models.tracker import Estimate, Target, Tracker
+from models.target import Estimate, Target
+from models.tracker import Tracker
 from service.engine.jobs import Followed, Timings
 from service.protocol.header import Frame
 from service.protocol.results import Payload

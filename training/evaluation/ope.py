@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from models.geometry import Box
 from models.runtimes.base import ByteArray
-from models.tracker import Target, Tracker
+from models.target import Target
+from models.tracker import Tracker
 from training.evaluation.metrics import Scores, score
 from training.evaluation.sequences import Sequence, SequenceInvalid, read_boxes
 

@@ -71,7 +71,8 @@ class Head(nn.Module):
     def forward(self, template: Tensor, search: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, 14, 14), (B, C, H, W) -> score logits (B, H, W) and l, t, r, b in crop pixels (B, 4, H, W)."""
         kernel = functional.avg_pool2d(_centre(template, KERNEL_SPAN), 2)
-        similarity = pixelwise(_centre(template, TEMPLATE_CELLS), search)
+        # Divided so that the similarity's scale doesn't grow with the width.
+        similarity = pixelwise(_centre(template, TEMPLATE_CELLS), search) / math.sqrt(search.shape[1])
         fused = self.fuse(torch.cat([search, depthwise(kernel, search, dilation=2), similarity], dim=1))
         logits = self.score(self.score_tower(fused)).squeeze(1)
         exponents = self.distances(self.box_tower(fused)).clamp(-4.0, 3.0)

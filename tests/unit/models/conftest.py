@@ -37,18 +37,18 @@ def _template_graph() -> bytes:
 
 
 def _search_graph(loop: str) -> bytes:
-    """best = (crop's mean - features_0, features_1 + loop) and peak2 = size."""
+    """best = (crop's mean - features_0, features_1 + loop, size) and peak2 = size."""
     nodes = [
         helper.make_node("Cast", ["crop"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["pixels", "image_axes"], ["mean"], keepdims=0),
         helper.make_node("Sub", ["mean", "features_0"], ["difference"]),
         helper.make_node("Add", ["features_1", loop], ["sum"]),
-        helper.make_node("Concat", ["difference", "sum"], ["best"], axis=1),
+        helper.make_node("Concat", ["difference", "sum", "size"], ["best"], axis=1),
         helper.make_node("Identity", ["size"], ["peak2"]),
     ]
     features = [_floats("features_0", 3), _floats("features_1", 3)]
     inputs = [*features, _crop("side"), _floats("size", 2), _floats(loop, 3)]
-    return _model(nodes, inputs, [_floats("best", 6), _floats("peak2", 2)])
+    return _model(nodes, inputs, [_floats("best", 8), _floats("peak2", 2)])
 
 
 def _crop(side: str) -> onnx.ValueInfoProto:

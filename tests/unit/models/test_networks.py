@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from models.grids import cell_centres
 from models.networks.correlation import depthwise, pixelwise
-from models.networks.selection import select, window_for
+from models.networks.selection import Selection
 from models.networks.siamfcpp_light import SiamFCppLight
 from models.selection import select as select_in_numpy
 from models.spec import ModelSpec
@@ -36,16 +37,17 @@ def crops(count: int, side: int) -> torch.Tensor:
     )
 
 
-def test_maps_have_a_score_and_a_box_for_every_cell(network: SiamFCppLight, spec: ModelSpec) -> None:
+def test_maps_have_a_score_and_a_box_for_every_cell(network: SiamFCppLight) -> None:
     with torch.no_grad():
-        logits, boxes = network.maps(network.template(crops(2, 112)), crops(2, 224))
-    assert logits.shape == (2, spec.map_size, spec.map_size)
-    assert boxes.shape == (2, 4, spec.map_size, spec.map_size)
+        score, boxes = network.maps(network.template(crops(2, 112)), crops(2, 224))
+    assert score.shape == (2, 28 * 28)
+    assert boxes.shape == (2, 4, 28 * 28)
+    assert 0 <= score.min() <= score.max() <= 1
 
 
 def test_distances_become_a_box_around_the_centre_of_their_cell(network: SiamFCppLight) -> None:
     distances = torch.full((1, 4, 28, 28), 28.0)
-    _, boxes = network.decode(torch.zeros(1, 28, 28), distances)
+    boxes = network.boxes(distances)
     assert boxes[0, :, 0, 0].tolist() == [4.0, 4.0, 56.0, 56.0]
     assert boxes[0, :, 2, 5].tolist() == [44.0, 20.0, 56.0, 56.0]
 
@@ -81,8 +83,8 @@ def test_a_search_frame_costs_at_most_three_hundred_million_multiplications(netw
 
 def test_gradients_reach_every_parameter_of_neck_and_head(network: SiamFCppLight) -> None:
     network.train()
-    logits, boxes = network.maps(network.template(crops(2, 112)), crops(2, 224))
-    (logits.square().mean() + boxes.mean()).backward()
+    score, boxes = network.maps(network.template(crops(2, 112)), crops(2, 224))
+    (score.square().mean() + boxes.mean()).backward()
     network.eval()
     without = [
         name
@@ -97,7 +99,7 @@ def test_gradients_reach_every_parameter_of_neck_and_head(network: SiamFCppLight
 def test_pixelwise_correlation_is_a_dot_product_with_every_template_cell() -> None:
     template, search = torch.randn(2, 5, 3, 3), torch.randn(2, 5, 4, 6)
     result = pixelwise(template, search)
-    expected = (template[1, :, 2, 1] * search[1, :, 3, 4]).sum() / 5**0.5
+    expected = (template[1, :, 2, 1] * search[1, :, 3, 4]).sum()
     assert result.shape == (2, 9, 4, 6)
     torch.testing.assert_close(result[1, 2 * 3 + 1, 3, 4], expected)
 
@@ -112,11 +114,12 @@ def test_depthwise_correlation_equals_a_grouped_convolution() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_exported_choice_equals_the_numpy_reference(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    score = generator.random((4, 28, 28), np.float32)
-    boxes = generator.uniform(1, 200, (4, 4, 28, 28)).astype(np.float32)
+    grid = cell_centres(224, 28, 8)
+    score = generator.random((4, 784), np.float32)
+    boxes = generator.uniform(1, 200, (4, 4, 784)).astype(np.float32)
     size = generator.uniform(5, 150, (4, 2)).astype(np.float32)
     loop = generator.uniform(0, 0.5, (4, 3)).astype(np.float32)
-    expected = select_in_numpy(score, boxes, size, loop, 8)
-    best, peak2 = select(*map(torch.from_numpy, (score, boxes, size, loop)), window_for(28), 8)
+    expected = select_in_numpy(score, boxes, size, loop, grid, 8)
+    best, peak2 = Selection(grid, 8)(*map(torch.from_numpy, (score, boxes, size, loop)))
     np.testing.assert_allclose(best.numpy(), expected.best, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(peak2.numpy(), expected.peak2, rtol=1e-4, atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import pickle
 from collections.abc import Sequence
@@ -18,8 +19,9 @@ from models.package import load_tracker
 from models.presence import State
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.runtimes.dummy import DUMMY_SPEC
-from models.spec import LoopSpec, PresenceSpec
-from models.tracker import TargetInvalid, Tracker
+from models.spec import LongTermSpec, LoopSpec, LostSearch, MemorySpec, PresenceSpec, SmallTargetSpec
+from models.target import TargetInvalid
+from models.tracker import Tracker
 
 SQUARES = (
     (100, 30, 4.0, 0.25, (40, 200, 250)),
@@ -54,16 +56,24 @@ class ScriptedRuntime:
     device = "cpu"
 
     def __init__(self, best: Sequence[float], peak2: tuple[float, float] = (0.25, 30.0)) -> None:
-        self.best = best
+        """best: cx, cy, w, h, score, penalty; the ranking is the score, the index 7."""
+        self.best = [*best, best[4], 7.0]
         self.peak2 = peak2
         self.sizes: list[FloatArray] = []
         self.loops: list[FloatArray] = []
+        self.crop_sizes: list[int] = []
+        self.features: list[Features] = []
 
     def template(self, crops: ByteArray) -> list[Features]:
         return [(crop.mean(axis=(0, 1)).astype(np.float32),) for crop in crops]
 
+    def joined(self, templates: Sequence[Features]) -> Features:
+        return (np.stack([template[0] for template in templates]),)
+
     def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
         self.sizes.append(size)
+        self.crop_sizes.append(crops.shape[1])
+        self.features += features
         self.loops.append(loop)
         rows = len(crops)
         return Best(
@@ -73,9 +83,12 @@ class ScriptedRuntime:
 
 SPEC = replace(
     DUMMY_SPEC,
-    loop=LoopSpec(penalty_k=0.1, window_influence=0.3, size_lr=0.5),
-    presence=PresenceSpec(lost=0.4, leave=0.4, enter=0.6, reacquire=0.8, lost_after=2, reacquire_after=1),
+    loop=LoopSpec(penalty_k=0.1, window_influence=0.3, size_lr=0.5, min_size=4.0),
+    presence=PresenceSpec(
+        lost=0.4, leave=0.4, enter=0.6, reacquire=0.8, lost_after=2, reacquire_after=1, search=LostSearch.AROUND
+    ),
 )
+STAYING = replace(SPEC, presence=replace(SPEC.presence, search=LostSearch.STAY))
 MIDDLE = (112.0, 112.0)
 FRAME = np.full((240, 320, 3), 90, np.uint8)
 BOX = Box(100, 80, 50, 50)  # its search window is 200 px wide, so a crop pixel is 200 / 224 frame pixels
@@ -169,8 +182,8 @@ def test_the_box_of_a_lost_target_stays_and_a_good_candidate_is_searched_at_the_
     candidate = tracker.follow(target, FRAME)
     assert candidate.state is State.LOST
     assert candidate.box == lost.box
-    assert target.search_box.cx > candidate.window.x + candidate.window.side / 2 + 5
-    assert target.search_box.size == lost.box.size
+    assert target.place.cx > candidate.window.x + candidate.window.side / 2 + 5
+    assert target.place.size == lost.box.size
     tracker.runtime = ScriptedRuntime([112, 112, 30, 30, 0.9, 1.0])
     found = tracker.follow(target, FRAME)
     assert found.state is State.REACQUIRED
@@ -184,10 +197,77 @@ def test_without_a_candidate_the_search_goes_round_the_last_place() -> None:
         tracker.follow(target, FRAME)
     places = []
     for _ in range(8):
-        places.append(target.search_box)
+        places.append(target.place)
         tracker.follow(target, FRAME)
     assert [place == target.box for place in places] == [True, False] * 4
     assert len({(place.cx, place.cy) for place in places}) == 5
+
+
+def test_a_search_that_stays_follows_the_network_while_lost_as_the_published_loops_do() -> None:
+    tracker = Tracker(STAYING, ScriptedRuntime([122, 112, 56, 56, 0.1, 1.0]))
+    target = tracker.start(FRAME, BOX)
+    boxes = [tracker.follow(target, FRAME) for _ in range(4)]
+    assert boxes[-1].state is State.LOST
+    assert [later.box.cx > earlier.box.cx + 5 for earlier, later in itertools.pairwise(boxes)] == [True] * 3
+    assert target.place == target.box
+
+
+LONG_TERM = LongTermSpec(
+    search_size=320, hold=0.3, found=0.6, window_influence=0.01, judges_ranking=False, free_place=False
+)
+
+
+def test_a_long_term_tracker_holds_its_place_looks_wider_while_lost_and_comes_back_above_the_higher_score() -> None:
+    runtime = ScriptedRuntime([122, 112, 56, 56, 0.2, 1.0])
+    tracker = Tracker(replace(STAYING, long_term=LONG_TERM), runtime)
+    target = tracker.start(FRAME, BOX)
+    lost = tracker.follow(target, FRAME)
+    assert (lost.state, lost.box) == (State.LOST, BOX)
+    usual, wide = lost.window, tracker.next_window(target)
+    assert wide.side == round(usual.side * 320 / 224)
+    tracker.runtime = runtime = ScriptedRuntime([170, 160, 56, 56, 0.5, 1.0])
+    between = tracker.follow(target, FRAME)
+    assert between.state is State.LOST
+    assert between.box.cx > BOX.cx + 5
+    tracker.runtime.best[4] = 0.7
+    assert tracker.follow(target, FRAME).state is State.REACQUIRED
+    assert runtime.crop_sizes == [320, 320]
+    np.testing.assert_allclose(runtime.loops[0], [[0.1, 0.01, 0.5]])
+    tracker.follow(target, FRAME)
+    assert runtime.crop_sizes[-1] == 224
+
+
+def test_a_free_place_leaves_the_frame_and_the_reported_box_does_not() -> None:
+    spec = replace(STAYING, long_term=replace(LONG_TERM, free_place=True))
+    tracker = Tracker(spec, ScriptedRuntime([212, 112, 56, 56, 0.9, 1.0]))
+    target = tracker.start(FRAME, BOX)
+    for _ in range(4):
+        estimate = tracker.follow(target, FRAME)
+    assert estimate.box.cx == 320
+    assert target.place.cx > 400
+
+
+def test_targets_searched_in_crops_of_different_sizes_give_in_a_batch_what_they_give_alone() -> None:
+    spec = replace(SPEC, small_target=SmallTargetSpec(search_size=288, area_share=0.02))
+    runtime = ScriptedRuntime([122, 118, 60, 50, 0.8, 0.9])
+    tracker = Tracker(spec, runtime)
+    boxes = [Box(100, 80, 50, 50), Box(200, 100, 20, 30), Box(40, 60, 60, 40)]
+    together = [tracker.start(FRAME, box) for box in boxes]
+    alone = copy.deepcopy(together)
+    estimates = tracker.step([(target, FRAME) for target in together])
+    assert runtime.crop_sizes == [224, 288]
+    assert estimates == [tracker.follow(target, FRAME) for target in alone]
+
+
+def test_a_tracker_with_a_memory_replaces_the_oldest_template_but_the_first_every_few_frames() -> None:
+    runtime = ScriptedRuntime([*MIDDLE, 60.0, 60.0, 0.9, 1.0])
+    tracker = Tracker(replace(SPEC, memory=MemorySpec(length=3, interval=2, share=0.5)), runtime)
+    frames = [np.full((240, 320, 3), level, np.uint8) for level in range(10, 90, 10)]
+    target = tracker.start(frames[0], BOX)
+    for frame in frames[1:]:
+        tracker.follow(target, frame)
+    levels = [features[0][:, 0].tolist() for features in runtime.features]
+    assert levels == [[10, 10, 10]] * 2 + [[10, 10, 30]] * 2 + [[10, 30, 50]] * 2 + [[10, 50, 70]]
 
 
 @pytest.mark.parametrize("place", range(6))

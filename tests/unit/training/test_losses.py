@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
-from models.networks.siamfcpp_light import cell_centres
+from models.grids import cell_centres
 from training.losses import Weights, iou_and_giou, tracking_loss, zones
 from training.schedule import rate_at
 
-GRID = cell_centres(28, 8)
+GRID = torch.from_numpy(cell_centres(224, 28, 8).cells.copy()).reshape(2, 28, 28)
 WEIGHTS = Weights(score=2.0, box=2.0)
 
 

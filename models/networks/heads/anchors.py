@@ -1,0 +1,62 @@
+"""From the raw maps of a region proposal network to scores and boxes."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from models.anchors import ANCHOR_RULES
+from models.grids import Grid
+from models.spec import ModelSpec
+
+
+class AnchorDecoder(nn.Module):
+    """Knows the anchors of every search crop that a tracker may cut.
+
+    Raw maps are in pysot's channel order: logits (B, 2 A, H, W), channel k A + a, k = 1 for the target; deltas
+    (B, 4 A, H, W), channel d A + a, d = dx, dy, dw, dh."""
+
+    def __init__(self, spec: ModelSpec, map_sizes: dict[int, int]) -> None:
+        """map_sizes: side of a search crop -> side of its score map."""
+        super().__init__()
+        self.rule = ANCHOR_RULES[spec.family]
+        self.stride = spec.network.stride
+        self.map_sizes = map_sizes
+        for search_size, map_size in map_sizes.items():
+            anchors = torch.from_numpy(self.rule.anchors(search_size, map_size, self.stride).T.copy())
+            self.register_buffer(_buffer(search_size), anchors, persistent=False)
+
+    def forward(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
+        """Logits and deltas -> score (B, N) in 0..1, boxes (B, 4, N) cx, cy, w, h in search crop pixels."""
+        logits, deltas = (self._candidates(output, parts) for output, parts in zip(outputs, (2, 4), strict=True))
+        anchors = cast("Tensor", getattr(self, _buffer(search_size)))
+        return torch.softmax(logits, dim=1)[:, 1], decode_anchors(deltas, anchors, self.rule.size_limit)
+
+    def grid(self, search_size: int) -> Grid:
+        """The N candidates of a search crop of that side."""
+        return self.rule.grid(search_size, self.map_sizes[search_size], self.stride)
+
+    def _candidates(self, output: Tensor, parts: int) -> Tensor:
+        """(B, parts A, H, W) -> (B, parts, N)."""
+        candidates = output.unflatten(1, (parts, -1))
+        if self.rule.by_cell:
+            candidates = candidates.permute(0, 1, 3, 4, 2)
+        return candidates.flatten(2)
+
+
+def decode_anchors(deltas: Tensor, anchors: Tensor, size_limit: float | None = None) -> Tensor:
+    """dx, dy, dw, dh (B, 4, N) and anchors (4, N) cx, cy, w, h -> boxes (B, 4, N) cx, cy, w, h.
+
+    Faster R-CNN (NeurIPS 2015), equation 2: centre = anchor's + d * its size, size = its size * exp(d); |dw| and |dh|
+    are cut to `size_limit` where there is one."""
+    moves, stretches = deltas[:, :2], deltas[:, 2:]
+    if size_limit is not None:
+        stretches = stretches.clamp(-size_limit, size_limit)
+    centres, sizes = anchors[:2], anchors[2:]
+    return torch.cat([moves * sizes + centres, stretches.exp() * sizes], dim=1)
+
+
+def _buffer(search_size: int) -> str:
+    return f"anchors_{search_size}"
