@@ -25,19 +25,20 @@ class RegionDecoderHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """As hatchling calls it before it packs a wheel; `version` is "standard" or "editable"."""
         root = Path(self.root)
+        home = root.joinpath(*MODULE.split(".")[:-1])
         self._folder = tempfile.mkdtemp()
+        if version == "editable":
+            for old in home.glob("_region_jpeg*.so"):
+                old.unlink()
         try:
             built = _compiled(root / "native", Path(self._folder))
         except (CCompilerError, ExecError, PlatformError) as error:
             self.app.display_warning(f"lockon: built without the region decoder, frames are decoded whole ({error})")
             return
-        place = Path(*MODULE.split(".")[:-1], built.name)
         if version == "editable":
-            # Replaced, not written over: a running server may have the old one mapped.
-            shutil.copy(built, root / f"{place}.new")
-            (root / f"{place}.new").replace(root / place)
+            shutil.copy(built, home)
         else:
-            build_data["force_include"][str(built)] = str(place)
+            build_data["force_include"][str(built)] = str(home.relative_to(root) / built.name)
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data |= {"pure_python": False, "tag": f"cp311-abi3-{platform}"}
         self.app.display_info("lockon: built with the region decoder")

@@ -8,11 +8,14 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from models.runtimes.kinds import Precision, RuntimeKind
 
 ENV_PREFIX = "LOCKON_"
 CONFIG_VARIABLE = "LOCKON_CONFIG"
@@ -41,7 +44,7 @@ class ServerSettings(_Section):
 
 
 class ModelSettings(_Section):
-    """Which models are loaded."""
+    """Which models are loaded, and what runs them."""
 
     default: str = Field(
         default="siamfcpp_light", description="Model of a session that names none: a package's name or folder"
@@ -50,6 +53,27 @@ class ModelSettings(_Section):
     folders: list[Path] = Field(
         default=[], description="Folders with packages, looked into before those that ship with Lockon"
     )
+    runtime: RuntimeKind = Field(
+        default=RuntimeKind.ONNXRUNTIME, description="What runs the graphs; each needs its files in the package"
+    )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where they run")
+    precision: Precision = Field(
+        default=Precision.F32,
+        description="Numbers they compute in: `bf16` for OpenVINO, where the processor has it; `f16` for TorchScript",
+    )
+    threads: int = Field(
+        default=1, ge=1, le=64, description="Threads of one run of a graph; the workers fill the cores already"
+    )
+    admin: bool = Field(
+        default=False,
+        description="Let models be loaded and retired over the API. There are no keys yet: only where everybody who "
+        "reaches the port may do so",
+    )
+
+    @property
+    def sources(self) -> list[str]:
+        """Names or folders of all models to load, the default first."""
+        return list(dict.fromkeys([self.default, *self.also]))
 
 
 class LimitSettings(_Section):
@@ -214,6 +238,8 @@ def _shown(value: Any) -> str:
 
 
 def _type_name(annotation: Any) -> str:
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return ", ".join(f"`{choice}`" for choice in annotation)
     if hasattr(annotation, "__args__") and getattr(annotation, "__origin__", None) is Literal:
         return ", ".join(f"`{choice}`" for choice in annotation.__args__)
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from models.families import lockon, siamfcpp, siamrpn
+from models.families import (
+    dasiamrpn,
+    lockon,
+    siamfcpp,
+    siamrpn,
+    siamrpn_pytorch,
+    siamrpn_tf,
+    siamrpnpp_mmtracking,
+    siamrpnpp_pytorch,
+)
 from models.families.rules import FamilyRules
 from models.spec import Family
 
@@ -14,5 +23,10 @@ FAMILIES: Mapping[Family, FamilyRules] = MappingProxyType(
         Family.LOCKON: lockon.RULES,
         Family.SIAMFCPP: siamfcpp.RULES,
         Family.SIAMRPN: siamrpn.RULES,
+        Family.DASIAMRPN: dasiamrpn.RULES,
+        Family.SIAMRPN_PYTORCH: siamrpn_pytorch.RULES,
+        Family.SIAMRPN_TF: siamrpn_tf.RULES,
+        Family.SIAMRPNPP_MMTRACKING: siamrpnpp_mmtracking.RULES,
+        Family.SIAMRPNPP_PYTORCH: siamrpnpp_pytorch.RULES,
     }
 )

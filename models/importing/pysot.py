@@ -93,7 +93,9 @@ def recognises(state: Mapping[str, Any]) -> str | None:
     if "rpn_head.cls_weight" not in state:
         return "siamrpnpp_r50_otb"
     widest = state["rpn_head.rpn4.cls.conv_kernel.0.weight"].shape[0]
-    return "siamrpnpp_r50_longterm" if widest == SPECS["siamrpnpp_r50_longterm"].network.channels[-1] else "siamrpnpp_r50"
+    return (
+        "siamrpnpp_r50_longterm" if widest == SPECS["siamrpnpp_r50_longterm"].network.channels[-1] else "siamrpnpp_r50"
+    )
 
 
 def convert(state: Mapping[str, NDArray[Any]], spec: ModelSpec) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,9 @@ from models.networks.nanotrack import NanoTrack
 from models.networks.siamfcpp import SiamFCpp
 from models.networks.siamfcpp_light import SiamFCppLight
 from models.networks.siamrpn import siamrpn_alexnet
+from models.networks.siamrpn_upchannel import siamrpn_upchannel
 from models.networks.siamrpnpp import siamrpnpp_mobilenetv2, siamrpnpp_resnet50
+from models.networks.siamrpnpp_branches import SiamRpnBranches
 from models.spec import Architecture, ModelSpec
 
 
@@ -40,8 +42,10 @@ class Network(Protocol):
 BUILDERS: dict[Architecture, Callable[[ModelSpec], nn.Module]] = {
     Architecture.SIAMFCPP_LIGHT: SiamFCppLight,
     Architecture.SIAMRPN_ALEXNET: siamrpn_alexnet,
+    Architecture.SIAMRPN_UPCHANNEL: siamrpn_upchannel,
     Architecture.SIAMRPNPP_RESNET50: siamrpnpp_resnet50,
     Architecture.SIAMRPNPP_MOBILENETV2: siamrpnpp_mobilenetv2,
+    Architecture.SIAMRPNPP_RESNET50_BRANCHES: SiamRpnBranches,
     Architecture.SIAMFCPP_ALEXNET: SiamFCpp,
     Architecture.SIAMFCPP_GOOGLENET: SiamFCpp,
     Architecture.SIAMFCPP_SHUFFLENETV2_X0_5: SiamFCpp,

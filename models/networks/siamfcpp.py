@@ -149,5 +149,5 @@ class SiamFCpp(nn.Module):
         return grids.points(search_size, compared_side - 2 * len(self.spec.network.tower), stride)
 
     def _features(self, crops: Tensor) -> Tensor:
-        maps: Tensor = self.backbone(crops.permute(0, 3, 1, 2).float())
+        maps: Tensor = self.backbone(crops.permute(0, 3, 1, 2).contiguous().float())
         return maps

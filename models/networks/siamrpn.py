@@ -33,7 +33,7 @@ class SiamRpn(nn.Module):
         self.neck = neck
         self.margin = margin
         self.head = head
-        self.decoder = AnchorDecoder(spec, {size: _map_size(spec, size, margin) for size in spec.search_sizes})
+        self.decoder = AnchorDecoder(spec, {size: map_size(spec, size, margin) for size in spec.search_sizes})
 
     def levels(self, crops: Tensor) -> tuple[Tensor, ...]:
         """(B, S, S, 3) BGR in 0..255, neither scaled nor shifted -> one (B, C, s, s) map for each level."""
@@ -72,6 +72,7 @@ class OneLevel(nn.Module):
     """The neck of a tracker that has none."""
 
     def forward(self, maps: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, s, s) -> the same map as the only level."""
         return (maps,)
 
 
@@ -80,6 +81,6 @@ def siamrpn_alexnet(spec: ModelSpec) -> nn.Module:
     return SiamRpn(spec, AlexNet(), OneLevel(), DepthwiseRpn(spec.network.channels, spec.network.weighted))
 
 
-def _map_size(spec: ModelSpec, search_size: int, margin: int) -> int:
+def map_size(spec: ModelSpec, search_size: int, margin: int) -> int:
     """pysot, tracker/siamrpn_tracker.py; BASE_SIZE there is what the template map loses in all."""
     return (search_size - spec.crop.template_size) // spec.network.stride + 1 + 2 * margin

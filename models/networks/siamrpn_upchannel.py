@@ -1,7 +1,7 @@
 """SiamRPN as published in 2018 (CVPR 2018): the template makes the weights of a convolution over the search map.
 
-`channels` 256 (DaSiamRPN's VOT and OTB models, pysot's UPChannelRPN, SiamRPN-TF) or 512 (DaSiamRPN's big model, which is
-also huanglianghua/siamrpn-pytorch):
+`channels` 256 (DaSiamRPN's models for VOT and OTB, pysot's UPChannelRPN, SiamRPN-TF) or 512 (DaSiamRPN's big model,
+which is also huanglianghua/siamrpn-pytorch):
 
 | part | layers | map side for crops of 127 / 255 / 271 / 287 px |
 | --- | --- | --- |

@@ -32,6 +32,7 @@ class Neck(nn.Module):
         self.levels = nn.ModuleList([normed(*channels, 1) for channels in zip(inputs, outputs, strict=True)])
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Maps of the backbone -> (B, C, s, s), one for each level."""
         return tuple(level(each) for level, each in zip(self.levels, maps, strict=True))
 
 

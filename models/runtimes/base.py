@@ -8,12 +8,18 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from models.runtimes.kinds import Precision
+
 ByteArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
 Features: TypeAlias = tuple[Any, ...]
-"""The template features of one target, without a batch axis, in the order of the graph's outputs: arrays of the runtime's
-own kind, which may lie on its device."""
+"""The template features of one target, in the order of the graph's outputs: arrays of the runtime's own kind, which may
+lie on its device. Nobody else looks into them."""
+
+
+class GraphInvalid(ValueError):
+    """A file is no graph that the runtime can load, or its inputs and outputs are not those of the two graphs."""
 
 
 class Best(NamedTuple):
@@ -38,6 +44,10 @@ class Runtime(Protocol):
     @property
     def device(self) -> str:
         """Where it computes, e.g. `cpu`."""
+
+    @property
+    def precision(self) -> Precision:
+        """The numbers that it does compute in, which the processor has a say in."""
 
     def template(self, crops: NDArray[Any]) -> list[Features]:
         """Features of (N, Z, Z, 3) template crops, one entry per row."""

@@ -11,8 +11,9 @@ from typing import cast
 import cv2
 import numpy as np
 
-from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.grids import cell_centres
+from models.runtimes.base import Best, ByteArray, Features, FloatArray
+from models.runtimes.kinds import Precision
 from models.spec import Architecture, CropSpec, Family, LoopSpec, LostSearch, ModelSpec, NetworkSpec, PresenceSpec
 
 DUMMY_SPEC = ModelSpec(
@@ -38,6 +39,7 @@ class DummyRuntime:
 
     name = "dummy"
     device = "cpu"
+    precision = Precision.F32
 
     def template(self, crops: ByteArray) -> list[Features]:
         """The grey, reduced middle of each crop."""

@@ -22,14 +22,14 @@ class RuntimeKind(StrEnum):
 
 
 class Precision(StrEnum):
-    """Numbers that a runtime computes the network in. Boxes are decoded and chosen in f32 by TorchScript even for f16."""
+    """Numbers that a runtime computes the network in."""
 
     F32 = "f32"
     """the default: the same boxes everywhere"""
     BF16 = "bf16"
     """OpenVINO, where the processor has it (avx512_bf16 or amx_bf16); f32 elsewhere"""
     F16 = "f16"
-    """TorchScript"""
+    """TorchScript, for CUDA; boxes are decoded and chosen in f32 all the same"""
 
 
 class GraphFormat(StrEnum):

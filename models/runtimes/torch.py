@@ -1,4 +1,4 @@
-"""A network run by torch itself: the reference that exported graphs are compared with."""
+"""Graphs run by torch: a network as it is, which exported graphs are compared with, or TorchScript's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.networks.graphs import SearchGraph, TemplateGraph
 from models.runtimes.base import Best, Features, FloatArray
+from models.runtimes.kinds import Precision
 from models.spec import ModelSpec
 
 Graph = Callable[..., tuple[Tensor, ...]]
@@ -20,10 +21,18 @@ Graph = Callable[..., tuple[Tensor, ...]]
 class TorchRuntime:
     """Obeys `models.runtimes.base.Runtime`: one template graph, and one search graph for each side of search crops."""
 
-    name = "torch"
-
-    def __init__(self, template: Graph, searches: Mapping[int, Graph], device: str = "cpu") -> None:
+    def __init__(
+        self,
+        template: Graph,
+        searches: Mapping[int, Graph],
+        device: str = "cpu",
+        *,
+        name: str = "torch",
+        precision: Precision = Precision.F32,
+    ) -> None:
         self.device = device
+        self.name = name
+        self.precision = precision
         self._template = template
         self._searches = searches
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import WebSocket
+from starlette.requests import HTTPConnection
 
 from service.api.origins import is_loopback, origin_allowed
 from service.api.problems import Problem, problem_response
@@ -14,17 +15,21 @@ SUBPROTOCOL = "lockon.v1"
 
 def check_handshake(websocket: WebSocket) -> None:
     """Raises a Problem for a page of another site, and for sub-protocols of which none is known."""
-    settings: Settings = websocket.app.state.settings
-    headers = websocket.headers
-    loopback = is_loopback(settings.server.host)
-    origin = headers.get("origin")
-    if not origin_allowed(origin, headers.get("host", ""), settings.web.allowed_origins, listens_on_loopback=loopback):
-        raise Problem("origin-not-allowed", "this page's origin is not in web.allowed_origins")
+    check_origin(websocket)
     offered = websocket.scope["subprotocols"]
     if offered and SUBPROTOCOL not in offered:
         raise Problem(
             "malformed-request", f"none of the offered sub-protocols is known; this server speaks {SUBPROTOCOL}"
         )
+
+
+def check_origin(connection: HTTPConnection) -> None:
+    """Raises a Problem for a page of another site."""
+    settings: Settings = connection.app.state.settings
+    origin, host = connection.headers.get("origin"), connection.headers.get("host", "")
+    loopback = is_loopback(settings.server.host)
+    if not origin_allowed(origin, host, settings.web.allowed_origins, listens_on_loopback=loopback):
+        raise Problem("origin-not-allowed", "this page's origin is not in web.allowed_origins")
 
 
 def check_free(session: Session) -> None:

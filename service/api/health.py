@@ -27,9 +27,10 @@ async def live(request: Request) -> Response:
 
 @router.get("/readyz")
 async def ready(request: Request) -> Response:
-    """200 once all models are warm, which is before the first connection is taken."""
+    """200 once the models of the settings are warm, which is before the first connection is taken."""
     registry = request.app.state.registry
-    return JSONResponse({"status": "ok", "models": dict.fromkeys(registry.models, "warm"), "sessions": len(registry)})
+    models = dict.fromkeys(registry.models.ready, "warm")
+    return JSONResponse({"status": "ok", "models": models, "sessions": len(registry)})
 
 
 @router.get("/version")

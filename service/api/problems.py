@@ -16,8 +16,11 @@ from service.protocol.messages import field_errors
 STATUS = {
     "malformed-request": 400,
     "origin-not-allowed": 403,
+    "forbidden": 403,
     "not-found": 404,
     "method-not-allowed": 405,
+    "model-is-default": 409,
+    "model-loading": 409,
     "session-attached": 409,
     "gone": 410,
     "body-too-large": 413,
@@ -28,9 +31,12 @@ STATUS = {
 }
 TITLES = {
     "malformed-request": "The request cannot be read",
+    "forbidden": "This server does not allow that",
     "origin-not-allowed": "This page may not open sockets here",
     "not-found": "There is no such thing",
     "method-not-allowed": "This address knows no such method",
+    "model-is-default": "The default model cannot be retired",
+    "model-loading": "Another model is being loaded",
     "session-attached": "The session has a socket already",
     "gone": "The session was closed or has expired",
     "body-too-large": "The body is too large",

@@ -7,15 +7,15 @@ from time import perf_counter
 from typing import Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
 from models.target import MIN_BOX_SIDE
-from service.api.problems import Problem, invalid
-from service.engine.registry import Registry, ServerFull, SessionMissing, UnknownModel
+from service.api.bodies import read_body
+from service.api.problems import Problem
+from service.engine.models import UnknownModel
+from service.engine.registry import Registry, ServerFull, SessionMissing
 from service.engine.session import Session
 from service.protocol.messages import CreateRequest
-from service.protocol.strict_json import MAX_TEXT_BYTES, JsonRefused, parsed
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -28,7 +28,7 @@ _BODY = {
 async def create_session(request: Request) -> Response:
     """Creates a session."""
     registry = _registry(request)
-    wanted = await _create_request(request)
+    wanted = await read_body(request, CreateRequest)
     _check_targets(wanted, registry.limits.max_targets)
     try:
         session = registry.create(wanted)
@@ -102,27 +102,6 @@ def session_view(session: Session, registry: Registry) -> dict[str, Any]:
 def _registry(request: Request) -> Registry:
     registry: Registry = request.app.state.registry
     return registry
-
-
-async def _create_request(request: Request) -> CreateRequest:
-    if request.headers.get("content-encoding"):
-        raise Problem("unsupported-media", "compressed bodies are not taken")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_TEXT_BYTES:
-            raise Problem("body-too-large", f"the limit is {MAX_TEXT_BYTES} bytes")
-    if not body:
-        return CreateRequest()
-    # A browser asks before it sends this content type to another site: no page can create sessions unasked.
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise Problem("unsupported-media", "the body is application/json")
-    try:
-        return CreateRequest.model_validate(parsed(bytes(body)))
-    except JsonRefused as error:
-        raise Problem("malformed-request", str(error)) from error
-    except ValidationError as error:
-        raise invalid(error) from error
 
 
 def _check_targets(wanted: CreateRequest, limit: int) -> None:

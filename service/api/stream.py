@@ -12,9 +12,11 @@ from starlette.websockets import WebSocketDisconnect
 from service.api.handshake import SUBPROTOCOL, check_free, check_handshake, deny
 from service.api.problems import Problem
 from service.api.sessions import found
+from service.engine.models import UnknownModel
 from service.engine.outbox import CloseOrder, Outbox, ResultDraft
-from service.engine.registry import Registry, ServerFull, UnknownModel
+from service.engine.registry import Registry, ServerFull
 from service.engine.session import Session
+from service.engine.views import model_view
 from service.protocol import results
 from service.protocol.header import Reason
 from service.protocol.messages import (
@@ -156,8 +158,7 @@ class _Connection:
             raise Refused(4503, "no_capacity", str(error)) from error
 
     def _welcome(self, session: Session) -> Payload:
-        limits, crop = self._registry.limits, session.model.tracker.spec.crop
-        factor = round(crop.search_size / crop.template_size, 3)
+        limits = self._registry.limits
         return {
             "type": "welcome",
             "version": 1,
@@ -166,7 +167,7 @@ class _Connection:
             "resumed": session.epoch > 1,
             "resume_token": None,
             "resume_ttl_s": self._registry.ttl_s(session),
-            "model": {"id": session.model.id, "input": crop.search_size, "search_factor": factor},
+            "model": model_view(session.model),
             "mode": session.request.mode,
             "limits": {
                 "max_frame_bytes": limits.max_frame_bytes,

@@ -1,23 +1,25 @@
-"""`lockon models`: which models are there, and what each one is."""
+"""`lockon models`: which models are there, what each one is, and how foreign checkpoints become some."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.failures import reported
+from service.commands.failures import reported, require_train_extra
+from service.commands.serve import Config
 
 if TYPE_CHECKING:
     from models.package import ModelPackage
 
-app = typer.Typer(help="List the models that are at hand, or show one.", invoke_without_command=True)
+app = typer.Typer(help="List the models that are at hand, show one, or import one.", invoke_without_command=True)
 
 
 @app.callback()
 def listing(context: typer.Context) -> None:
-    """List the models that are at hand; `lockon models show NAME` tells more of one."""
+    """List the models that are at hand; `show NAME` tells more of one, `import FILE` makes one of a checkpoint."""
     if context.invoked_subcommand is not None:
         return
     from rich.console import Console
@@ -59,6 +61,52 @@ def show(name: Annotated[str, typer.Argument(help="Name of a model, or the path 
             "spec": package.spec.to_json(),
         }
     typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="Checkpoint (torch, safetensors, .npz), or backbone.onnx and head.onnx."),
+    ],
+    variant: Annotated[
+        str | None, typer.Option("--as", help="The variant that it is; found by its names and shapes if not given.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the model; the variant's if not given.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder that gets the package: the first of models.folders if not given, else packages/.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an older package of that name.")] = False,
+    config: Config = None,
+) -> None:
+    """Make a model of a published checkpoint: pysot, DaSiamRPN, video_analyst, mmtracking, NanoTrack and their ports.
+
+    Nothing in the file is run. Weights that do not fit are refused, with what is missing or left over."""
+    from service.settings import SettingsInvalid, load_settings
+
+    with reported(SettingsInvalid):
+        require_train_extra()
+        folder = out or next(iter(load_settings(config=config).models.folders), Path("packages"))
+    from models.importing import import_checkpoint
+    from models.importing.checkpoints import CheckpointInvalid
+    from models.importing.loading import ImportRefused
+    from models.importing.onnx_pair import PairInvalid
+    from models.package import PackageInvalid
+
+    with reported(ImportRefused, CheckpointInvalid, PairInvalid, PackageInvalid):
+        imported = import_checkpoint(files, folder, variant=variant, name=name, replace=force)
+    found = "" if variant else ", found by its names and shapes"
+    typer.echo(f"{imported.package.folder}: {imported.variant}{found}")
+    if imported.siblings:
+        typer.echo(f"the same weights run with other constants --as {', '.join(imported.siblings)}")
+    if imported.difference is not None:
+        typer.echo(f"graphs differ from the network by at most {imported.difference:.2g}")
+    typer.echo(f"serve it: lockon serve --model {imported.package.folder}")
 
 
 def _facts(package: ModelPackage) -> tuple[str, str, str, str, str]:

@@ -39,6 +39,9 @@ class Tally(Protocol):
     def moved(self, before: str, after: str) -> None:
         """A target changed its state."""
 
+    def ran(self, targets: int) -> None:
+        """The network was run for so many targets at once."""
+
 
 @dataclass(slots=True)
 class Counters:

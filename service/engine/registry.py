@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import perf_counter
 
 import structlog
 
 from service.engine.counters import Drop
+from service.engine.models import Models
 from service.engine.scheduler import Scheduler
-from service.engine.session import Session, SessionModel
+from service.engine.session import Session
 from service.ids import new_id
 from service.protocol import results
 from service.protocol.messages import CreateRequest
@@ -24,10 +24,6 @@ MAX_TOMBSTONES = 1000
 SWEEP_S = 0.5
 
 _log = structlog.get_logger("lockon.sessions")
-
-
-class UnknownModel(ValueError):
-    """No such model is loaded."""
 
 
 class ServerFull(RuntimeError):
@@ -45,16 +41,8 @@ class SessionMissing(KeyError):
 class Registry:
     """The sessions, by id."""
 
-    def __init__(
-        self,
-        models: Mapping[str, SessionModel],
-        default: str,
-        limits: LimitSettings,
-        scheduler: Scheduler,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, models: Models, limits: LimitSettings, scheduler: Scheduler, metrics: Metrics) -> None:
         self.models = models
-        self.default_model = default
         self.limits = limits
         self.metrics = metrics
         self._scheduler = scheduler
@@ -77,15 +65,13 @@ class Registry:
 
     def create(self, request: CreateRequest, *, pointer: str = "") -> Session:
         """A new session; `pointer` is where the request stands in its message. Raises UnknownModel, ServerFull."""
-        name = request.model or self.default_model
-        if name not in self.models:
-            raise UnknownModel(f"there is no model {name!r:.100}; loaded are {', '.join(self.models)}")
+        model = self.models.chosen(request.model)
         if self.full:
             raise ServerFull(f"{len(self._sessions)} sessions; the limit is {self.limits.max_sessions}")
         session = Session(
             new_id("ses"),
             request,
-            self.models[name],
+            model,
             self.limits,
             self._scheduler.wake,
             perf_counter(),
@@ -93,7 +79,7 @@ class Registry:
         )
         self._sessions[session.id] = session
         self._created[session.id] = datetime.now(UTC)
-        _log.info("session opened", kind="session_open", session=session.id, model=name, mode=request.mode)
+        _log.info("session opened", kind="session_open", session=session.id, model=model.id, mode=request.mode)
         return session
 
     def find(self, session_id: str) -> Session:
@@ -130,7 +116,8 @@ class Registry:
         _log.info("session closed", kind="session_close", session=session.id, reason=reason, seconds=seconds, **fields)
 
     def sweep(self, now_s: float) -> None:
-        """What time brings: operations that wait in vain, idle sockets, sessions that nobody came back to."""
+        """What time brings: operations that wait in vain, idle sockets, sessions that nobody came back to, and models
+        that nobody uses any more."""
         for session in self.all():
             try:
                 self._sweep_one(session, now_s)
@@ -138,6 +125,8 @@ class Registry:
                 # Without this task no session would ever expire again.
                 _log.exception("a session failed while being looked after", kind="session_failed", session=session.id)
                 session.fail()
+        in_use = {session.model for session in self._sessions.values()}
+        self.models.release(in_use | self._scheduler.models_at_work())
         while self._tombstones and now_s - next(iter(self._tombstones.values())) > TOMBSTONE_S:
             self._tombstones.popitem(last=False)
 

@@ -6,13 +6,13 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Mapping
+from collections import defaultdict
 from time import perf_counter
 from typing import Protocol
 
 from service.engine.jobs import Job, Outcome
+from service.engine.models import Model
 from service.engine.session import Session
-from service.engine.steps import Stepper
 from service.engine.workers import Batch, Workers
 
 _log = logging.getLogger(__name__)
@@ -21,26 +21,18 @@ _log = logging.getLogger(__name__)
 class BatchMeter(Protocol):
     """Takes note of every batch."""
 
-    def batch(self, model: str, outcomes: list[Outcome], seconds: float) -> None:
-        """A batch was worked off in so many seconds."""
+    def batch(self, device: str, outcomes: list[Outcome], seconds: float) -> None:
+        """A batch was worked off on that device in so many seconds."""
 
 
 class Scheduler:
     """Gives work to free workers. Everything here runs on the event loop's thread."""
 
-    def __init__(
-        self,
-        steppers: Mapping[str, Stepper],
-        workers: int,
-        max_batch: int,
-        loop: asyncio.AbstractEventLoop,
-        meter: BatchMeter,
-    ) -> None:
-        self._steppers = steppers
+    def __init__(self, workers: int, max_batch: int, loop: asyncio.AbstractEventLoop, meter: BatchMeter) -> None:
         self._max_batch = max_batch
         self._meter = meter
         self._workers = Workers(workers, loop, self._done)
-        self._ready: dict[str, list[tuple[int, int, Session]]] = {model: [] for model in steppers}
+        self._ready: defaultdict[Model, list[tuple[int, int, Session]]] = defaultdict(list)
         self._queued: set[str] = set()
         self._served: dict[str, int] = {}
         self._numbers = itertools.count()
@@ -52,12 +44,16 @@ class Scheduler:
         if session.id not in self._queued and not session.in_flight:
             self._queued.add(session.id)
             entry = (self._served.get(session.id, -1), next(self._numbers), session)
-            heapq.heappush(self._ready[session.model.id], entry)
+            heapq.heappush(self._ready[session.model], entry)
         self._dispatch()
 
     def forget(self, session: Session) -> None:
         """The session is closed."""
         self._served.pop(session.id, None)
+
+    def models_at_work(self) -> set[Model]:
+        """Models of which a worker has a batch, whether or not its sessions still exist."""
+        return {session.model for session in self._out.values()}
 
     def stop(self, timeout_s: float) -> None:
         """Ends the threads; what still comes back is ignored."""
@@ -76,16 +72,14 @@ class Scheduler:
 
     def _dispatch(self) -> None:
         while not self._stopped and self._workers.free > 0 and self._queued:
-            model = min(
-                (name for name, ready in self._ready.items() if ready), key=lambda name: self._ready[name][0][0]
-            )
+            model = min(self._ready, key=lambda model: self._ready[model][0][0])
             # With several free workers each takes its share; batches form only where work waits for workers.
             share = -(-len(self._queued) // self._workers.free)
             jobs = self._take(model, min(self._max_batch, share))
             if jobs:
-                self._workers.submit(Batch(self._steppers[model], jobs, model))
+                self._workers.submit(Batch(model, jobs))
 
-    def _take(self, model: str, count: int) -> list[Job]:
+    def _take(self, model: Model, count: int) -> list[Job]:
         jobs: list[Job] = []
         ready = self._ready[model]
         while ready and len(jobs) < count:
@@ -96,6 +90,8 @@ class Scheduler:
                 self._served[session.id] = next(self._numbers)
                 self._out[session.id] = session
                 jobs.append(job)
+        if not ready:
+            del self._ready[model]
         return jobs
 
     def _job_of(self, session: Session) -> Job | None:
@@ -120,4 +116,7 @@ class Scheduler:
             if session.state == "closed":
                 self._served.pop(session.id, None)
         self._dispatch()
-        self._meter.batch(batch.model, outcomes, now_s - (batch.began_s or now_s))
+        sizes = [outcome.timings.batch for outcome in outcomes if outcome.estimates]
+        if sizes:
+            batch.model.tally.ran(max(sizes))
+        self._meter.batch(batch.model.tracker.runtime.device, outcomes, now_s - (batch.began_s or now_s))

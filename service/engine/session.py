@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from models.presence import State
 from models.target import Estimate, Target
-from models.tracker import Tracker
 from service.engine.backlog import Backlog, QueueFull, Ring
 from service.engine.clocks import AgeClock, Rate
-from service.engine.counters import Counters, Drop, Tally
+from service.engine.counters import Counters, Drop
 from service.engine.jobs import Failure, Followed, Job, Outcome
+from service.engine.models import Model
 from service.engine.operations import Answer, Operations, committed, requested_start
 from service.engine.outbox import Outbox, ResultDraft
 from service.engine.views import next_window, target_view, timings_view
@@ -32,15 +31,6 @@ BAD_FRAMES_WINDOW_S = 10.0
 SessionState = Literal["created", "live", "detached", "closed"]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionModel:
-    """The model that a session uses."""
-
-    id: str
-    tracker: Tracker
-    tally: Tally
-
-
 class Session:
     """One stream. `on_work` is called whenever there may be something to do for a worker."""
 
@@ -48,7 +38,7 @@ class Session:
         self,
         id: str,  # noqa: A002 - the field's name on the wire
         request: CreateRequest,
-        model: SessionModel,
+        model: Model,
         limits: LimitSettings,
         on_work: Callable[[Session], None],
         now_s: float,

@@ -23,8 +23,18 @@ from service.protocol.header import Frame
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Runs:
+    """What a thread's runs of the network took, in seconds of `perf_counter`."""
+
+    total_s: float = 0.0
+    ended_s: float = 0.0
+    """when the last one ended"""
+
+
 class TimedRuntime:
-    """A runtime that remembers, for each thread, when its last search began and ended."""
+    """A runtime that adds up, for each thread, the time of its runs: one step may search in crops of several sizes, and
+    cut new templates after that."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -34,7 +44,10 @@ class TimedRuntime:
 
     def template(self, crops: NDArray[Any]) -> list[Features]:
         """As the runtime's own."""
-        return self._runtime.template(crops)
+        began_s = perf_counter()
+        features = self._runtime.template(crops)
+        self._add(began_s)
+        return features
 
     def joined(self, templates: Sequence[Features]) -> Features:
         """As the runtime's own."""
@@ -42,16 +55,21 @@ class TimedRuntime:
 
     def search(self, features: Sequence[Features], crops: NDArray[Any], size: FloatArray, loop: FloatArray) -> Best:
         """As the runtime's own."""
-        began = perf_counter()
+        began_s = perf_counter()
         best = self._runtime.search(features, crops, size, loop)
-        self._local.span = (began, perf_counter())
+        self._add(began_s)
         return best
 
-    @property
-    def last_search(self) -> tuple[float, float]:
-        """(began, ended) of this thread's last search, in seconds of `perf_counter`."""
-        span: tuple[float, float] = self._local.span
-        return span
+    def measured(self) -> Runs:
+        """This thread's runs from now on are added up here."""
+        runs = self._local.runs = Runs()
+        return runs
+
+    def _add(self, began_s: float) -> None:
+        runs: Runs | None = getattr(self._local, "runs", None)
+        if runs is not None:
+            runs.ended_s = perf_counter()
+            runs.total_s += runs.ended_s - began_s
 
 
 @dataclass(slots=True)
@@ -73,11 +91,15 @@ class Stepper:
         self._decoder = decoder
 
     def warm_up(self, max_batch: int) -> None:
-        """One start and one step of each batch size: the first run of anything costs several times as much."""
+        """One start, and one step of each size of batch and crops: the first run of anything costs several times as
+        much."""
         frame = np.zeros((64, 64, 3), np.uint8)
         for count in range(1, max_batch + 1):
-            targets = [self._tracker.start(frame, Box(16, 16, 32, 32)) for _ in range(count)]
-            self._tracker.step([(target, frame) for target in targets])
+            for search_size in self._tracker.spec.search_sizes:
+                targets = [self._tracker.start(frame, Box(16, 16, 32, 32)) for _ in range(count)]
+                for target in targets:
+                    target.search_size = search_size
+                self._tracker.step([(target, frame) for target in targets])
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """One outcome per job. A job that fails fails alone: the others get what they would have got without it."""
@@ -110,17 +132,17 @@ class Stepper:
     def _step(self, items: Sequence[_Prepared]) -> None:
         if not items:
             return
-        began = perf_counter()
+        began_s = perf_counter()
+        runs = self._runtime.measured()
         pairs = [(target, item.pixels) for item in items for _, target in item.pairs if item.pixels is not None]
         estimates = iter(self._tracker.step(pairs))
-        ended = perf_counter()
-        searched, found = self._runtime.last_search
+        ended_s = perf_counter()
         for item in items:
             item.outcome.estimates += [(followed, target, next(estimates)) for followed, target in item.pairs]
             timings = item.outcome.timings
-            timings.prep += (searched - began) * 1e3
-            timings.infer = (found - searched) * 1e3
-            timings.post = (ended - found) * 1e3
+            timings.prep += (runs.ended_s - began_s - runs.total_s) * 1e3
+            timings.infer = runs.total_s * 1e3
+            timings.post = (ended_s - runs.ended_s) * 1e3
             timings.batch = len(pairs)
 
     def _prepared(self, job: Job) -> _Prepared:

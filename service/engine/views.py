@@ -8,11 +8,29 @@ from models.presence import State
 from models.target import Estimate, Target
 from models.tracker import Tracker
 from service.engine.jobs import Followed, Timings
+from service.engine.models import Model
 from service.protocol.header import Frame
 from service.protocol.results import Payload
 
 WINDOW_MARGIN = 0.25
 """How much wider than the search region the window is that the client is asked for: the target moves meanwhile."""
+
+
+def model_view(model: Model) -> Payload:
+    """What a model is: in `welcome`, in /v1/models and in the log."""
+    spec, runtime = model.tracker.spec, model.tracker.runtime
+    return {
+        "id": model.id,
+        "state": model.state,
+        "family": spec.family,
+        "architecture": spec.network.architecture,
+        "input": spec.crop.search_size,
+        "template": spec.crop.template_size,
+        "search_sizes": list(spec.search_sizes),
+        "search_factor": round(spec.crop.search_size / spec.crop.template_size, 3),
+        "runtime": runtime.name,
+        "device": runtime.device,
+    }
 
 
 def target_view(entry: Followed, target: Target, estimate: Estimate | None, lost_ms: float | None) -> Payload:
@@ -54,9 +72,16 @@ def next_window(tracker: Tracker, targets: Sequence[Target], frame: Frame) -> Pa
     right = min(frame.header.width, int(max(x + side for x, _, side in grown)) + 1)
     bottom = min(frame.header.height, int(max(y + side for _, y, side in grown)) + 1)
     # Full frames are asked for until window crops are taken; the window tells already what will be looked at.
-    scale = min(1.0, tracker.spec.crop.search_size / min(window.side for window in windows))
+    sizes = [_search_size(tracker, target) for target in targets]
+    scale = min(1.0, max(size / window.side for size, window in zip(sizes, windows, strict=True)))
     return {
         "full": True,
         "window": [left, top, max(0, right - left), max(0, bottom - top)],
         "max_scale": round(scale, 4),
     }
+
+
+def _search_size(tracker: Tracker, target: Target) -> int:
+    """Side of the crop that the target's next window is cut to."""
+    long_term = tracker.spec.long_term
+    return long_term.search_size if long_term is not None and target.lost else target.search_size

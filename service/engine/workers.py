@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from time import perf_counter
 
 from service.engine.jobs import Job, Outcome
-from service.engine.steps import Stepper
+from service.engine.models import Model
 
 _log = logging.getLogger(__name__)
 
@@ -23,9 +23,8 @@ Done = Callable[["Batch", list[Outcome]], None]
 class Batch:
     """Jobs of one model, of different sessions."""
 
-    stepper: Stepper
+    model: Model
     jobs: Sequence[Job]
-    model: str
     began_s: float | None = None
 
 
@@ -73,17 +72,22 @@ class Workers:
 
     def _work(self) -> None:
         while (batch := self._batches.get()) is not None:
-            batch.began_s = perf_counter()
-            outcomes = [Outcome(internal=True) for _ in batch.jobs]
-            try:
-                outcomes = batch.stepper.run(batch.jobs)
-            except Exception:
-                # The stepper keeps failures of frames to themselves; this is a bug, and the thread must outlive it.
-                _log.exception("a batch failed")
-            finally:
-                # Also where the thread dies of it (a panic in a library): the sessions must not wait for ever.
-                with suppress(RuntimeError):  # the loop is closed: the server has ended
-                    self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
+            self._run(batch)
+            # A thread that waits for its next batch must not keep the last one's model in memory.
+            del batch
+
+    def _run(self, batch: Batch) -> None:
+        batch.began_s = perf_counter()
+        outcomes = [Outcome(internal=True) for _ in batch.jobs]
+        try:
+            outcomes = batch.model.stepper.run(batch.jobs)
+        except Exception:
+            # The stepper keeps failures of frames to themselves; this is a bug, and the thread must outlive it.
+            _log.exception("a batch failed")
+        finally:
+            # Also where the thread dies of it (a panic in a library): the sessions must not wait for ever.
+            with suppress(RuntimeError):  # the loop is closed: the server has ended
+                self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
 
     def _finish(self, batch: Batch, outcomes: list[Outcome]) -> None:
         self._running.discard(batch)

@@ -1,4 +1,4 @@
-"""Text messages from the client, and the body of POST /v1/sessions: what is taken, exactly.
+"""Text messages from the client, and the bodies of requests: what is taken, exactly.
 
 Unknown fields are refused, so that a typo cannot pass silently; names that start with `x_` are the client's own and
 ignored. Numbers are numbers: no strings, no NaN."""
@@ -82,6 +82,13 @@ class CreateRequest(_Strict):
         if len(set(ids)) < len(ids):
             raise ValueError("two targets have the same id")
         return targets
+
+
+class LoadRequest(_Strict):
+    """Which model to load: body of POST /v1/models."""
+
+    id: Annotated[str, Field(min_length=1, max_length=100)]
+    default: bool = False
 
 
 class ClientInfo(_Strict):

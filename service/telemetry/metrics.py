@@ -29,7 +29,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 class Metrics:
     """Every metric of one server, in a registry of its own."""
 
-    def __init__(self, models: Sequence[str]) -> None:
+    def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -66,10 +66,8 @@ class Metrics:
         memory = gauge("memory_bytes", "Memory in use", "kind")
         memory.labels("rss").set_function(_resident_bytes)
         self.held_frames = memory.labels("frames")
-        self.tallies = {model: ModelTally(self, model) for model in models}
+        self._tallies: dict[str, ModelTally] = {}
         self._stages = {stage: self._stage.labels(stage) for stage in STAGES}
-        self._batches = {model: self._batch.labels(model) for model in models}
-        self._busy_cpu = self._busy.labels("cpu")
         for reason in Drop:
             self._dropped.labels(reason)
         for rejection in Reason:
@@ -109,17 +107,25 @@ class Metrics:
         """A frame waited so long for a worker."""
         self._stages["wait"].observe(seconds)
 
-    def batch(self, model: str, outcomes: list[Outcome], seconds: float) -> None:
-        """A batch was worked off."""
-        self._busy_cpu.inc(seconds)
+    def tally(self, model: str) -> ModelTally:
+        """Where the sessions of the model of that name count."""
+        if model not in self._tallies:
+            self._tallies[model] = ModelTally(self, model)
+        return self._tallies[model]
+
+    def forget(self, model: str) -> None:
+        """No model of that name is left: its series end, so that there are never more than there are models."""
+        if (tally := self._tallies.pop(model, None)) is not None:
+            tally.end()
+
+    def batch(self, device: str, outcomes: list[Outcome], seconds: float) -> None:
+        """A batch was worked off on that device."""
+        self._busy.labels(device).inc(seconds)
         for outcome in outcomes:
             if outcome.estimates:
                 timings = outcome.timings
                 for stage in ("decode", "prep", "infer", "post"):
                     self._stages[stage].observe(getattr(timings, stage) / 1e3)
-        sizes = [outcome.timings.batch for outcome in outcomes if outcome.estimates]
-        if sizes:
-            self._batches[model].observe(max(sizes))
 
     def http(self, route: str, method: str, code: int, seconds: float) -> None:
         """An HTTP request was answered; `route` is the template, never the path."""
@@ -147,7 +153,9 @@ class ModelTally:
         self._age = metrics._age.labels(model)
         self._dropped = {reason: metrics._dropped.labels(reason) for reason in Drop}
         self._rejected = {reason: metrics._rejected.labels(reason) for reason in Reason}
-        self._transitions = metrics._transitions
+        self._batch = metrics._batch.labels(model)
+        self._transitions: dict[tuple[str, str], Counter] = {}
+        self._metrics = metrics
         self._model = model
 
     def received(self) -> None:
@@ -169,7 +177,24 @@ class ModelTally:
 
     def moved(self, before: str, after: str) -> None:
         """A target changed its state."""
-        self._transitions.labels(before, after, self._model).inc()
+        transition = self._transitions.get((before, after))
+        if transition is None:
+            transition = self._metrics._transitions.labels(before, after, self._model)
+            self._transitions[before, after] = transition
+        transition.inc()
+
+    def ran(self, targets: int) -> None:
+        """The network was run for so many targets at once."""
+        self._batch.observe(targets)
+
+    def end(self) -> None:
+        """Takes the model's series out of the exposition."""
+        metrics = self._metrics
+        metrics._received.remove(self._model, "full")
+        for family in (metrics._processed, metrics._age, metrics._batch):
+            family.remove(self._model)
+        for before, after in self._transitions:
+            metrics._transitions.remove(before, after, self._model)
 
 
 def _resident_bytes() -> float:

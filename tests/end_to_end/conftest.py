@@ -17,8 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
-from service.app import Loader, build_app
+from service.app import build_app
 from service.connections import BoundedProtocol
+from service.engine.models import Loader
 from service.server import server_config
 from service.settings import Settings, load_settings
 

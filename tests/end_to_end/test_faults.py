@@ -14,7 +14,6 @@ import pytest
 from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.tracker import Tracker
-from service.engine.session import SessionModel
 from service.protocol.header import Reason
 from service.telemetry.metrics import ModelTally
 from tests.drawing import Drawing
@@ -44,6 +43,9 @@ class MoodyRuntime:
 
     def template(self, crops: ByteArray) -> list[Features]:
         return self._inner.template(crops)
+
+    def joined(self, templates: Sequence[Features]) -> Features:
+        return self._inner.joined(templates)
 
     def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
         if self.panics:
@@ -100,8 +102,7 @@ async def test_a_fault_while_a_message_is_taken_closes_its_own_session_with_1011
     server = start_server()
     registry: Any = server.app.state.registry
     async with streaming(server, FIRST) as neighbour:
-        tally = FaultyTally(registry.metrics, "dummy")
-        registry.models["dummy"] = SessionModel("dummy", load_tracker("dummy"), tally)
+        registry.models.ready["dummy"].tally = FaultyTally(registry.metrics, "dummy")
         async with streaming(server, FIRST) as talk:
             error = await talk.ask(b"not an image", "error")
             assert (error["code"], error["fatal"]) == ("internal", True)

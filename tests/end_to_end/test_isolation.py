@@ -49,6 +49,9 @@ class FailingRuntime:
     def template(self, crops: ByteArray) -> list[Features]:
         return self._inner.template(crops)
 
+    def joined(self, templates: Sequence[Features]) -> Features:
+        return self._inner.joined(templates)
+
     def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
         middle = crops.shape[1] // 2
         if (crops[:, middle - 2 : middle + 2, middle - 2 : middle + 2] > 250).all(axis=(1, 2, 3)).any():

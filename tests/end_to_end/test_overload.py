@@ -34,6 +34,9 @@ class GatedRuntime:
     def template(self, crops: ByteArray) -> list[Features]:
         return self._inner.template(crops)
 
+    def joined(self, templates: Sequence[Features]) -> Features:
+        return self._inner.joined(templates)
+
     def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
         self.entered.set()
         assert self.gate.wait(TIMEOUT_S)

@@ -36,8 +36,11 @@ FOLDERS = {
 }
 LONG_TERM = "siamrpnpp_r50_longterm"
 
-variants = pytest.mark.parametrize("folder", FOLDERS)
-short_term = pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != LONG_TERM])
+LARGE = "siamrpnpp_r50_l234"
+LIGHT = [folder for folder in FOLDERS if folder not in (LARGE, LONG_TERM)]
+
+# The scope makes all tests of one network run in a row.
+variants = pytest.mark.parametrize("folder", FOLDERS, scope="module")
 
 
 @functools.lru_cache(maxsize=1)
@@ -149,7 +152,8 @@ def test_crops_hold_the_published_pixels(folder: str) -> None:
     for case in range(len(expected["names"])):
         size = int(expected[f"case{case}_model_sz"])
         crop = np.empty((size, size, 3), np.uint8)
-        window = siamrpn.window_around(*expected[f"case{case}_pos"], float(expected[f"case{case}_original_sz"]))
+        cx, cy = expected[f"case{case}_pos"].tolist()
+        window = siamrpn.window_around(cx, cy, float(expected[f"case{case}_original_sz"]))
         cut(picture, window, crop, (int(blue), int(green), int(red)))
         off = np.abs(crop.transpose(2, 0, 1).astype(int) - expected[f"case{case}_crop"])
         assert off.max() <= tolerance["crop_abs_levels"], expected["names"][case]
@@ -174,7 +178,7 @@ class Run:
     def assert_started(self) -> None:
         first = self.rows[0]
         assert_state(self.target, first, 1e-9)
-        window = siamrpn.search_window(self.target.place, self.spec.crop, self.spec.crop.template_size)
+        window = siamrpn.RULES.search_window(self.target.place, self.spec.crop, self.spec.crop.template_size)
         assert window.side == first["template_crop_side"]
 
     def set_to(self, row: dict[str, Any]) -> None:
@@ -211,7 +215,7 @@ def assert_state(target: Target, row: dict[str, Any], tolerance: float) -> None:
     assert_near(np.array([place.cx, place.cy, place.w, place.h]), np.array([*row["center"], *row["size"]]), tolerance)
 
 
-@short_term
+@pytest.mark.parametrize("folder", [*LIGHT, pytest.param(LARGE, marks=pytest.mark.slow)], scope="module")
 def test_each_step_from_the_published_state_gives_the_published_box(folder: str) -> None:
     run = Run(folder)
     run.assert_started()
@@ -220,13 +224,14 @@ def test_each_step_from_the_published_state_gives_the_published_box(folder: str)
         run.step(row, "single_step")
 
 
-@short_term
+@pytest.mark.parametrize("folder", [*LIGHT, LARGE], scope="module")
 def test_a_free_run_follows_the_published_track(folder: str) -> None:
     run = Run(folder)
     for row in run.rows[1:]:
         run.step(row, "free_run")
 
 
+@pytest.mark.slow
 def test_each_narrow_step_of_the_long_term_tracker_gives_the_published_box() -> None:
     run = Run(LONG_TERM)
     run.assert_started()

@@ -15,7 +15,6 @@ import typer
 import yaml
 from typer.core import TyperGroup
 
-from models.package import DUMMY
 from service.api.problems import STATUS
 from service.cli import app
 from service.protocol.header import HEADER_BYTES, FrameRejected, Reason, read_header
@@ -58,7 +57,7 @@ def _resolved(words: list[str]) -> tuple[Any, list[str]]:
 def _metric_names() -> set[str]:
     """Every metric that the server exposes, and the series of histograms."""
     names: set[str] = set()
-    for family in Metrics([DUMMY]).registry.collect():
+    for family in Metrics().registry.collect():
         suffixes = {"counter": ("_total",), "histogram": ("", "_bucket", "_sum", "_count")}.get(family.type, ("",))
         names |= {family.name + suffix for suffix in suffixes}
     return names

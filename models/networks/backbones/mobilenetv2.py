@@ -25,7 +25,7 @@ from models.networks.layers import normed
 
 
 class InvertedResidual(nn.Module):
-    """(B, inputs, H, W) -> (B, outputs, H', W'); a stride of 2 goes without padding."""
+    """One block; a stride of 2 goes without padding."""
 
     def __init__(self, inputs: int, outputs: int, expansion: int, stride: int, dilation: int) -> None:
         super().__init__()
@@ -37,6 +37,7 @@ class InvertedResidual(nn.Module):
         self.project = normed(middle, outputs, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H', W')."""
         inner = functional.relu6(self.expand(maps))
         inner = functional.relu6(self.depthwise(inner))
         projected: Tensor = self.project(inner)
@@ -44,7 +45,7 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """(B, 3, S, S) -> the maps of layer3, layer5 and layer7, all of one side."""
+    """Stem and all seven layers."""
 
     channels = (44, 134, 448)
 
@@ -60,6 +61,7 @@ class MobileNetV2(nn.Module):
         self.layer7 = _stage(224, 448, dilations=(4,))
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, S, S) BGR in 0..255 -> the maps of layer3, layer5 and layer7, all of one side."""
         maps = functional.relu6(self.stem(crops))
         third = self.layer3(self.layer2(self.layer1(maps)))
         fifth = self.layer5(self.layer4(third))

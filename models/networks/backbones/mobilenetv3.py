@@ -21,6 +21,7 @@ after the gate (in block 1 before it); a shortcut where the shape stays.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ BLOCKS = (
 
 
 class Gate(nn.Module):
-    """Weighs each channel by what the means of all channels say: (B, C, H, W) -> (B, C, H, W)."""
+    """Weighs each channel by what the means of all channels say."""
 
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
@@ -65,27 +66,27 @@ class Gate(nn.Module):
         self.restore = nn.Linear(inner, channels)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         means = maps.mean((2, 3))
         weights = functional.hardsigmoid(self.restore(functional.relu(self.reduce(means))))
         return maps * weights[:, :, None, None]
 
 
 class Block(nn.Module):
-    """(B, inputs, H, W) -> (B, channels, H / stride, W / stride)."""
+    """One row of the table."""
 
     def __init__(self, inputs: int, row: Row) -> None:
         super().__init__()
         kernel, inner, outputs, gate, activation, stride = row
         self.residual = stride == 1 and inputs == outputs
         self.expand = convolution(inputs, inner, 1, bias=False) if inner != inputs else None
-        self.depthwise = convolution(
-            inner, inner, kernel, stride=stride, padding=kernel // 2, groups=inner, bias=False
-        )
+        self.depthwise = convolution(inner, inner, kernel, stride=stride, padding=kernel // 2, groups=inner, bias=False)
         self.gate = Gate(inner, gate) if gate else nn.Identity()
         self.project = convolution(inner, outputs, 1, bias=False)
         self.activation = activation()
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, channels, H / stride, W / stride), rounded up."""
         if self.expand is None:
             inner = self.gate(self.activation(self.depthwise(maps)))
         else:
@@ -96,17 +97,19 @@ class Block(nn.Module):
 
 
 class MobileNetV3Small(nn.Module):
-    """(B, 3, S, S) BGR in 0..255, neither scaled nor shifted -> (B, channels, S / 16, S / 16), rounded up."""
+    """Stem and the first blocks."""
 
     def __init__(self, blocks: int) -> None:
         """blocks: how many of the table's."""
         super().__init__()
         rows = BLOCKS[:blocks]
         self.channels = rows[-1].channels
-        inputs = (STEM_CHANNELS, *(row.channels for row in rows))
+        inputs = (STEM_CHANNELS, *(row.channels for row in rows[:-1]))
         self.stem = convolution(3, STEM_CHANNELS, 3, stride=2, padding=1, bias=False)
-        self.blocks = nn.Sequential(*(Block(before, row) for before, row in zip(inputs, rows, strict=False)))
+        numbered = enumerate(zip(inputs, rows, strict=True), start=1)
+        self.blocks = nn.Sequential(OrderedDict((str(number), Block(*shape)) for number, shape in numbered))
 
     def forward(self, crops: Tensor) -> Tensor:
+        """(B, 3, S, S) BGR in 0..255, neither scaled nor shifted -> (B, channels, S / 16, S / 16), rounded up."""
         maps: Tensor = self.blocks(functional.hardswish(self.stem(crops)))
         return maps

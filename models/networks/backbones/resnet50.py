@@ -23,7 +23,7 @@ from models.networks.layers import normed
 
 
 class Bottleneck(nn.Module):
-    """(B, inputs, H, W) -> (B, 4 width, H', W'); a stride of 2 goes without padding."""
+    """One block; a stride of 2 goes without padding."""
 
     def __init__(
         self, inputs: int, width: int, stride: int = 1, dilation: int = 1, projection: nn.Module | None = None
@@ -37,13 +37,14 @@ class Bottleneck(nn.Module):
         self.projection = projection if projection is not None else nn.Identity()
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, 4 width, H', W')."""
         inner = functional.relu(self.reduce(maps))
         inner = functional.relu(self.middle(inner))
         return functional.relu(self.expand(inner) + self.projection(maps))
 
 
 class ResNet50(nn.Module):
-    """(B, 3, S, S) -> the maps of layer2, layer3 and layer4, all of one side."""
+    """Stem and all four stages."""
 
     channels = (512, 1024, 2048)
 
@@ -56,6 +57,7 @@ class ResNet50(nn.Module):
         self.layer4 = _stage(1024, 512, 3, normed(1024, 2048, 3, padding=2, dilation=2), dilation=4)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, S, S) BGR in 0..255 -> the maps of layer2, layer3 and layer4, all of one side."""
         maps = functional.relu(self.stem(crops))
         maps = self.layer1(functional.max_pool2d(maps, 3, stride=2, padding=1))
         second = self.layer2(maps)

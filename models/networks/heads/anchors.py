@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.anchors import ANCHOR_RULES
-from models.grids import Grid
+from models.grids import ANCHOR_RATIOS, Grid
 from models.spec import ModelSpec
 
 
@@ -30,7 +30,9 @@ class AnchorDecoder(nn.Module):
 
     def forward(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
         """Logits and deltas -> score (B, N) in 0..1, boxes (B, 4, N) cx, cy, w, h in search crop pixels."""
-        logits, deltas = (self._candidates(output, parts) for output, parts in zip(outputs, (2, 4), strict=True))
+        logits, deltas = (
+            self._candidates(output, parts, search_size) for output, parts in zip(outputs, (2, 4), strict=True)
+        )
         anchors = cast("Tensor", getattr(self, _buffer(search_size)))
         return torch.softmax(logits, dim=1)[:, 1], decode_anchors(deltas, anchors, self.rule.size_limit)
 
@@ -38,9 +40,10 @@ class AnchorDecoder(nn.Module):
         """The N candidates of a search crop of that side."""
         return self.rule.grid(search_size, self.map_sizes[search_size], self.stride)
 
-    def _candidates(self, output: Tensor, parts: int) -> Tensor:
+    def _candidates(self, output: Tensor, parts: int, search_size: int) -> Tensor:
         """(B, parts A, H, W) -> (B, parts, N)."""
-        candidates = output.unflatten(1, (parts, -1))
+        side = self.map_sizes[search_size]
+        candidates = output.reshape(-1, parts, len(ANCHOR_RATIOS), side, side)
         if self.rule.by_cell:
             candidates = candidates.permute(0, 1, 3, 4, 2)
         return candidates.flatten(2)

@@ -23,7 +23,7 @@ CLASSES, SIDES = 2, 4
 
 
 class Attention(nn.Module):
-    """Weighs each channel by what the means of all channels say: (B, C, H, W) -> (B, C, H, W)."""
+    """Weighs each channel by what the means of all channels say."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -31,6 +31,7 @@ class Attention(nn.Module):
         self.second = nn.Conv2d(channels, channels, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         means = maps.mean((2, 3), keepdim=True)
         return maps * torch.sigmoid(self.second(functional.relu(self.first(means))))
 

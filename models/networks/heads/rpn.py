@@ -15,7 +15,8 @@ The outputs of all levels are added with learnt weights (softmax), or averaged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,14 @@ class Level(nn.Module):
         self.score = Branch(channels, 2 * len(ANCHOR_RATIOS))
         self.box = Branch(channels, 4 * len(ANCHOR_RATIOS))
 
+    def template(self, template: Tensor) -> tuple[Tensor, Tensor]:
+        """Template map -> the score's and the box's kernel."""
+        return self.score.template(template), self.box.template(template)
+
+    def forward(self, score_kernel: Tensor, box_kernel: Tensor, search: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernels and search map -> logits (B, 10, H', W') and deltas (B, 20, H', W')."""
+        return self.score(score_kernel, search), self.box(box_kernel, search)
+
 
 class DepthwiseRpn(nn.Module):
     """All levels, and how they are joined. Kernels: the score's and the box's of the first level, then of the next."""
@@ -69,17 +78,17 @@ class DepthwiseRpn(nn.Module):
 
     def template(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Template maps, one for each level -> correlation kernels."""
-        pairs = zip(self.levels, maps, strict=True)
-        return tuple(branch.template(each) for level, each in pairs for branch in (level.score, level.box))
+        levels = cast("Iterable[Level]", self.levels)
+        return tuple(kernel for level, each in zip(levels, maps, strict=True) for kernel in level.template(each))
 
     def forward(self, kernels: Sequence[Tensor], maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Kernels and search maps -> logits (B, 10, H', W') and deltas (B, 20, H', W')."""
-        scores = [level.score(*pair) for level, *pair in zip(self.levels, kernels[::2], maps, strict=True)]
-        boxes = [level.box(*pair) for level, *pair in zip(self.levels, kernels[1::2], maps, strict=True)]
+        inputs = zip(self.levels, kernels[::2], kernels[1::2], maps, strict=True)
+        scores, boxes = zip(*[level(*tensors) for level, *tensors in inputs], strict=True)
         if self.weighted:
             return _weighted(scores, self.score_weights), _weighted(boxes, self.box_weights)
         return torch.stack(scores).mean(0), torch.stack(boxes).mean(0)
 
 
-def _weighted(outputs: list[Tensor], weights: Tensor) -> Tensor:
+def _weighted(outputs: tuple[Tensor, ...], weights: Tensor) -> Tensor:
     return torch.stack(outputs, dim=-1) @ weights.softmax(0)

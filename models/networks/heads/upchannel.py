@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from models.grids import ANCHOR_RATIOS
@@ -39,7 +40,7 @@ class UpChannelRpn(nn.Module):
         """The template map (B, C, h, w) -> kernels."""
         (template,) = maps
         kernels = self.score_kernel(template), self.box_kernel(template)
-        return tuple(kernel.unflatten(1, (-1, template.shape[1])).movedim(2, -1) for kernel in kernels)
+        return tuple(torch.unflatten(kernel, 1, (-1, template.shape[1])).movedim(2, -1) for kernel in kernels)
 
     def forward(self, kernels: Sequence[Tensor], maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Kernels and the search map (B, C, H, W) -> logits (B, 10, H', W') and deltas (B, 20, H', W')."""
@@ -56,8 +57,8 @@ def convolved(kernel: Tensor, search: Tensor) -> Tensor:
     a number of groups that depends on the batch, which exported graphs can't have."""
     rows, columns = kernel.shape[2:4]
     height, width = search.shape[2] - rows + 1, search.shape[3] - columns + 1
-    products = (kernel.flatten(1, 3) @ search.flatten(2)).unflatten(2, search.shape[2:])
-    products = products.unflatten(1, (-1, rows * columns))
+    products = torch.unflatten(kernel.flatten(1, 3) @ search.flatten(2), 2, search.shape[2:])
+    products = torch.unflatten(products, 1, (-1, rows * columns))
     total = products[:, :, 0, :height, :width]
     for shift in range(1, rows * columns):
         row, column = divmod(shift, columns)

@@ -10,11 +10,10 @@ from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.tracker import Tracker
 from service.engine.decoding import HostDecoder
+from service.engine.models import Models
 from service.engine.outbox import CloseOrder, Outbox
 from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
-from service.engine.session import SessionModel
-from service.engine.steps import Stepper
 from service.protocol.messages import CreateRequest, TargetRequest
 from service.settings import LimitSettings
 from service.telemetry.metrics import Metrics, ModelTally
@@ -37,18 +36,31 @@ class RecordingRuntime:
         assert self.gate.wait(10)
         return self._inner.template(crops)
 
+    def joined(self, templates: Sequence[Features]) -> Features:
+        return self._inner.joined(templates)
+
     def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
         self.sizes.append(len(crops))
         return self._inner.search(features, crops, size, loop)
 
 
+async def _serving(tracker: Tracker, *names: str) -> tuple[Registry, Scheduler]:
+    """One worker, batches of two, and that tracker under each of the names."""
+    metrics = Metrics()
+    models = Models(lambda _: tracker, HostDecoder(), 2, (), metrics)
+    for name in names:
+        await models.load(name)
+    scheduler = Scheduler(1, 2, asyncio.get_running_loop(), metrics)
+    return Registry(models, LimitSettings(), scheduler, metrics), scheduler
+
+
 async def test_each_session_gets_its_turn_before_any_gets_a_second_one() -> None:
     runtime = RecordingRuntime()
     tracker = Tracker(load_tracker("dummy").spec, runtime)
-    metrics, limits = Metrics(["m"]), LimitSettings()
-    loop = asyncio.get_running_loop()
-    scheduler = Scheduler({"m": Stepper(tracker, HostDecoder())}, 1, 2, loop, metrics)
-    registry = Registry({"m": SessionModel("m", tracker, metrics.tallies["m"])}, "m", limits, scheduler, metrics)
+    runtime.gate.set()
+    registry, scheduler = await _serving(tracker, "m")
+    runtime.gate.clear()
+    runtime.sizes.clear()
     drawing = Drawing()
     request = CreateRequest(mode="every", targets=[TargetRequest(box=list(drawing.box(0).xywh()))])
     sessions = [registry.create(request) for _ in range(5)]
@@ -75,12 +87,8 @@ class FaultyTally(ModelTally):
 
 
 async def test_a_fault_with_one_sessions_results_leaves_the_others_and_the_worker_alone() -> None:
-    tracker, loop = load_tracker("dummy"), asyncio.get_running_loop()
-    metrics, limits = Metrics(["m"]), LimitSettings()
-    scheduler = Scheduler({"m": Stepper(tracker, HostDecoder())}, 1, 2, loop, metrics)
-    good, faulty = metrics.tallies["m"], FaultyTally(metrics, "m")
-    known = {name: SessionModel("m", tracker, tally) for name, tally in (("good", good), ("faulty", faulty))}
-    registry = Registry(known, "good", limits, scheduler, metrics)
+    registry, scheduler = await _serving(load_tracker("dummy"), "good", "faulty")
+    registry.models.ready["faulty"].tally = FaultyTally(registry.metrics, "faulty")
     drawing = Drawing()
     targets = [TargetRequest(box=list(drawing.box(0).xywh()))]
     sessions = [registry.create(CreateRequest(model=name, targets=targets)) for name in ("faulty", "good", "good")]

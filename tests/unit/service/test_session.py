@@ -10,8 +10,9 @@ import pytest
 from models.package import load_tracker
 from service.engine.decoding import HostDecoder
 from service.engine.jobs import Job, Outcome
+from service.engine.models import Model
 from service.engine.outbox import Outbox, ResultDraft
-from service.engine.session import Session, SessionModel
+from service.engine.session import Session
 from service.engine.steps import Stepper
 from service.protocol.messages import CreateRequest, TargetAdd, TargetRemove, TargetRequest
 from service.settings import LimitSettings
@@ -26,7 +27,7 @@ BOX = list(DRAWING.box(0).xywh())
 
 
 def _session(*targets: TargetRequest, **request: Any) -> Session:
-    model = SessionModel("m", TRACKER, Metrics(["m"]).tallies["m"])
+    model = Model("m", TRACKER, STEPPER, Metrics().tally("m"))
     create = CreateRequest(targets=list(targets), **request)
     session = Session("ses_1", create, model, LimitSettings(must_queue=3), lambda _session: None, 0.0)
     session.attach(Outbox(1000), 0.0)

@@ -12,8 +12,10 @@ import pytest
 from models.package import load_tracker
 from service.engine.decoding import HostDecoder
 from service.engine.jobs import Job, Outcome
+from service.engine.models import Model
 from service.engine.steps import Stepper
 from service.engine.workers import Batch, Workers
+from service.telemetry.metrics import Metrics
 from tests.waiting import until
 
 
@@ -40,6 +42,10 @@ class PanickingStepper(Stepper):
         raise Panic
 
 
+def _model(stepper: Stepper) -> Model:
+    return Model("m", load_tracker("dummy"), stepper, Metrics().tally("m"))
+
+
 def _job() -> Job:
     return Job("ses_1", None, (), (), 0.0)
 
@@ -48,7 +54,7 @@ def _job() -> Job:
 async def test_a_thread_that_dies_gives_its_batch_back_and_is_missed() -> None:
     came: asyncio.Queue[list[Outcome]] = asyncio.Queue()
     workers = Workers(2, asyncio.get_running_loop(), lambda _batch, outcomes: came.put_nowait(outcomes))
-    workers.submit(Batch(PanickingStepper(load_tracker("dummy"), HostDecoder()), [_job()], "m"))
+    workers.submit(Batch(_model(PanickingStepper(load_tracker("dummy"), HostDecoder())), [_job()]))
     async with asyncio.timeout(10):
         (outcome,) = await came.get()
     await until(lambda: workers.alive < 2)
@@ -59,9 +65,10 @@ async def test_a_thread_that_dies_gives_its_batch_back_and_is_missed() -> None:
 
 async def test_stopping_waits_for_hanging_batches_no_longer_than_agreed_for_all_together() -> None:
     stepper = WaitingStepper()
+    model = _model(stepper)
     workers = Workers(4, asyncio.get_running_loop(), lambda _batch, _outcomes: None)
     for _ in range(4):
-        workers.submit(Batch(stepper, [_job()], "m"))
+        workers.submit(Batch(model, [_job()]))
     began = perf_counter()
     workers.stop(0.2)
     assert perf_counter() - began < 0.6

@@ -1,0 +1,201 @@
+"""The models that are served: loaded and warmed beside the frames, offered to new sessions, retired without a restart.
+
+loading -> ready -> retiring -> gone. A session keeps the very model it started with; a retiring model goes with its
+last session. Loading a model's name again makes a second model of that name, and retires the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+
+import structlog
+
+from models.package import DUMMY, PackageInvalid, available
+from models.runtimes.kinds import RuntimeUnavailable
+from models.tracker import Tracker
+from service.engine.counters import Tally
+from service.engine.decoding import Decoder
+from service.engine.steps import Stepper
+
+MAX_MODELS = 16
+"""Models at once, retiring ones included; it bounds the label `model` of the metrics as well."""
+
+Loader = Callable[[str], Tracker]
+"""From a package's name or the path of its folder to its tracker; raises PackageInvalid or RuntimeUnavailable."""
+
+_log = structlog.get_logger("lockon.models")
+
+
+class UnknownModel(ValueError):
+    """No such model is offered, or none of that name may be loaded."""
+
+
+class ModelRefused(ValueError):
+    """A model cannot be loaded; the message says why. Whatever was served before still is."""
+
+
+class ModelsFull(RuntimeError):
+    """There are as many models as are allowed."""
+
+
+class AlreadyLoading(RuntimeError):
+    """A model is being loaded: one at a time, so that the frames get their share of the machine."""
+
+
+class ModelIsDefault(RuntimeError):
+    """The default cannot be retired: sessions that name no model would have none."""
+
+
+class ModelState(StrEnum):
+    """Where a model is in its life."""
+
+    LOADING = "loading"
+    READY = "ready"
+    RETIRING = "retiring"
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Model:
+    """One loaded model, warm. `id` is its name in the API; while one retires, its successor may have the same."""
+
+    id: str
+    tracker: Tracker
+    stepper: Stepper
+    tally: Tally
+    state: ModelState = ModelState.READY
+    loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class ModelMeter(Protocol):
+    """Counts for each model (the metrics implement it)."""
+
+    def tally(self, model: str) -> Tally:
+        """Where the sessions of the model of that name count."""
+
+    def forget(self, model: str) -> None:
+        """No model of that name is left."""
+
+
+class Models:
+    """The models, by id. Everything here runs on the event loop's thread, except what `load` does in one of its own."""
+
+    def __init__(
+        self, loader: Loader, decoder: Decoder, max_batch: int, folders: Sequence[Path], meter: ModelMeter
+    ) -> None:
+        self.default = ""
+        self.loading: str | None = None
+        self._loader = loader
+        self._decoder = decoder
+        self._max_batch = max_batch
+        self._folders = folders
+        self._meter = meter
+        self._ready: dict[str, Model] = {}
+        self._retiring: list[Model] = []
+        self._sources: dict[str, str] = {}
+
+    @property
+    def ready(self) -> Mapping[str, Model]:
+        """Those that new sessions may choose."""
+        return self._ready
+
+    def all(self) -> list[Model]:
+        """Every model in memory, those that new sessions may choose first."""
+        return [*self._ready.values(), *self._retiring]
+
+    def chosen(self, model_id: str | None) -> Model:
+        """The model for a new session, by default the default one; raises UnknownModel."""
+        name = model_id or self.default
+        if name not in self._ready:
+            state = "is being retired" if any(model.id == name for model in self._retiring) else "is not loaded"
+            raise UnknownModel(f"the model {name!r:.100} {state}; there are {', '.join(self._ready)}")
+        return self._ready[name]
+
+    async def load(self, source: str, *, default: bool = False) -> Model:
+        """Loads the package of that name or folder and offers it; the model that had its id retires.
+
+        The source is trusted: it comes from the operator, or from `source_of`. Raises ModelRefused, ModelsFull or
+        AlreadyLoading, and then nothing has changed."""
+        name = model_id(source)
+        if self.loading is not None:
+            raise AlreadyLoading(f"{self.loading} is being loaded; try again when it is ready")
+        if len(self.all()) >= MAX_MODELS:
+            raise ModelsFull(f"{len(self.all())} models are in memory; the limit is {MAX_MODELS}")
+        began_s = perf_counter()
+        self.loading = name
+        try:
+            tracker, stepper = await asyncio.to_thread(self._warmed, source)
+        finally:
+            self.loading = None
+        model = Model(name, tracker, stepper, self._meter.tally(name))
+        if name in self._ready:
+            self._retire(name)
+        self._ready[name] = model
+        self._sources.setdefault(name, source)
+        if default or not self.default:
+            self.default = name
+        seconds = round(perf_counter() - began_s, 3)
+        _log.info("model loaded", kind="model_loaded", model=name, default=self.default, seconds=seconds)
+        return model
+
+    def source_of(self, name: str) -> str:
+        """What `load` may be given for a name that came over the network; raises UnknownModel.
+
+        That is where a model of that name came from before, `dummy`, or a package that lies in a configured folder.
+        No path is made of the name, so that none can lead anywhere else."""
+        if name in self._sources or name == DUMMY:
+            return self._sources.get(name, name)
+        known = available(self._folders)
+        if name not in known:
+            raise UnknownModel(f"no package {name!r:.100} lies in models.folders; there are {', '.join(known)}")
+        return str(known[name])
+
+    def retire(self, name: str) -> Model:
+        """No new sessions for this model; those it has go on. Raises UnknownModel or ModelIsDefault."""
+        if name not in self._ready and (old := next((one for one in self._retiring if one.id == name), None)):
+            return old
+        model = self.chosen(name)
+        if name == self.default:
+            raise ModelIsDefault(f"{name} is the default; load another one as the default first")
+        self._retire(name)
+        return model
+
+    def release(self, in_use: Collection[Model]) -> None:
+        """Lets go of retiring models that no session uses any more."""
+        for model in [model for model in self._retiring if model not in in_use]:
+            self._retiring.remove(model)
+            if all(other.id != model.id for other in self.all()):
+                self._meter.forget(model.id)
+            _log.info("model gone", kind="model_gone", model=model.id)
+
+    def _retire(self, name: str) -> None:
+        model = self._ready.pop(name)
+        model.state = ModelState.RETIRING
+        self._retiring.append(model)
+        _log.info("model retiring", kind="model_retiring", model=name)
+
+    def _warmed(self, source: str) -> tuple[Tracker, Stepper]:
+        """A tracker that has run with every size of batch; runs in a thread of its own."""
+        try:
+            tracker = self._loader(source)
+            stepper = Stepper(tracker, self._decoder)
+            stepper.warm_up(self._max_batch)
+        except (PackageInvalid, RuntimeUnavailable) as error:
+            raise ModelRefused(str(error)) from error
+        except Exception as error:
+            # A package's graphs are foreign code, and each runtime has errors of its own for those that cannot run.
+            _log.exception("a model cannot be run", kind="model_refused", model=source)
+            raise ModelRefused(f"{source}: it cannot be run: {error}") from error
+        return tracker, stepper
+
+
+def model_id(source: str) -> str:
+    """The name in the API of a package that is given by its name or its folder: the folder's name."""
+    return Path(os.path.normpath(Path.cwd() / source)).name
