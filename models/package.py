@@ -18,7 +18,10 @@ from typing import Any
 import numpy as np
 
 from models.geometry import Box
+from models.runtimes.base import GraphInvalid
 from models.runtimes.dummy import DUMMY_SPEC, DummyRuntime
+from models.runtimes.kinds import GraphFormat, Precision, RuntimeKind
+from models.runtimes.opening import Graphs, graph_format, open_runtime
 from models.spec import ModelSpec, SpecInvalid
 from models.tracker import Tracker
 
@@ -124,25 +127,49 @@ def find_package(name_or_path: str, folders: Sequence[Path] = (ZOO,)) -> ModelPa
     return read_package(folder)
 
 
-def load_tracker(name_or_path: str, threads: int = 1, folders: Sequence[Path] = (ZOO,)) -> Tracker:
-    """A tracker that has run once and is ready; `dummy` needs no package, all others run on ONNX Runtime.
+def load_tracker(
+    name_or_path: str,
+    threads: int = 1,
+    folders: Sequence[Path] = (ZOO,),
+    *,
+    kind: RuntimeKind = RuntimeKind.ONNXRUNTIME,
+    device: str = "cpu",
+    precision: Precision = Precision.F32,
+) -> Tracker:
+    """A tracker that has run once and is ready; `dummy` needs neither package nor runtime.
 
-    `threads` is how many threads one run of a graph may use.
-    """
+    threads: how many one run of a graph may use. kind, device, precision: see `models.runtimes.opening.open_runtime`.
+    Raises PackageInvalid, and RuntimeUnavailable for what this machine or the runtime lacks."""
     if name_or_path == DUMMY:
         return Tracker(DUMMY_SPEC, DummyRuntime())
     package = find_package(name_or_path, folders)
-    # Imported here: `dummy` and the manifest's readers do without ONNX Runtime and the time that its import takes.
-    from models.runtimes.onnx import GraphInvalid, OnnxRuntime
-
     try:
-        searches = {size: package.file(search_graph(size, package.spec)) for size in package.spec.search_sizes}
-        runtime = OnnxRuntime(package.file(TEMPLATE_GRAPH), searches, threads)
+        graphs = package_graphs(package, graph_format(kind, precision))
+        runtime = open_runtime(graphs, kind, threads=threads, device=device, precision=precision)
     except GraphInvalid as error:
         raise PackageInvalid(str(error)) from error
     tracker = Tracker(package.spec, runtime)
-    _warm_up(tracker)
+    try:
+        _warm_up(tracker)
+    except Exception as error:  # every runtime has errors of its own for a graph that takes other shapes or numbers
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PackageInvalid(f"{package.folder}: the graphs do not take what the spec says: {reason}") from error
     return tracker
+
+
+def package_graphs(package: ModelPackage, kind: GraphFormat) -> Graphs:
+    """The package's graphs of that format; raises PackageInvalid, with the command that makes them, if it has none."""
+    if (name := template_graph(kind.suffix)) not in package.files and kind is not GraphFormat.ONNX:
+        raise PackageInvalid(
+            f"{package.folder} has no {name}; `lockon export {package.folder} --format {kind}` adds the graphs"
+        )
+    names = {size: search_graph(size, package.spec, kind.suffix) for size in package.spec.search_sizes}
+    return Graphs(package.file(name), {size: package.file(search) for size, search in names.items()})
+
+
+def template_graph(suffix: str = "onnx") -> str:
+    """Name of the file with the template graph."""
+    return f"template.{suffix}"
 
 
 def search_graph(search_size: int, spec: ModelSpec, suffix: str = "onnx") -> str:

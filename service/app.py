@@ -61,7 +61,14 @@ def build_app(settings: Settings, loader: Loader | None = None) -> FastAPI:
 
 def package_loader(models: ModelSettings) -> Loader:
     """Loads packages as the settings say: from those folders and the zoo, for that runtime."""
-    return partial(load_tracker, threads=models.threads, folders=package_folders(models))
+    return partial(
+        load_tracker,
+        threads=models.threads,
+        folders=package_folders(models),
+        kind=models.runtime,
+        device=models.device,
+        precision=models.precision,
+    )
 
 
 def package_folders(models: ModelSettings) -> tuple[Path, ...]:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
+import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import build_app
 from service.connections import bounded_protocol
-from service.settings import ServerSettings, Settings
+from service.engine.models import Loader, Models
+from service.settings import ServerSettings, Settings, SettingsInvalid, load_settings
 from service.telemetry.logs import configure_logs
 
 BACKLOG = 2048
+
+_log = structlog.get_logger("lockon.server")
 
 
 class CannotListen(OSError):
@@ -22,23 +30,44 @@ class CannotListen(OSError):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which says in one line when and where it is ready."""
+    """uvicorn's server, which says in one line when and where it is ready, and follows the settings on SIGHUP."""
+
+    def __init__(self, config: uvicorn.Config, reread: Callable[[], Settings]) -> None:
+        super().__init__(config)
+        self._reread = reread
+        self._following: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts; an error of the application's ends it with a message instead."""
         await super().startup(sockets)
         if self.started:
+            if hasattr(signal, "SIGHUP"):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._follow_settings)
             for listener in (listener for server in self.servers for listener in server.sockets):
                 host, port = listener.getsockname()[:2]
                 shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host  # noqa: S104
                 sys.stdout.write(f"Lockon is ready: http://{shown}:{port}\n")
             sys.stdout.flush()
 
+    def _follow_settings(self) -> None:
+        if self._following is None or self._following.done():
+            self._following = asyncio.get_running_loop().create_task(self._follow())
 
-def server_config(settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves the application."""
+    async def _follow(self) -> None:
+        """The models become those that the settings name now."""
+        try:
+            models = self._reread().models
+        except SettingsInvalid as error:
+            _log.error("the settings were not read again", kind="settings_refused", reason=str(error))
+            return
+        served: Models = cast("FastAPI", self.config.app).state.registry.models
+        await served.follow(models.sources)
+
+
+def server_config(settings: Settings, loader: Loader | None = None) -> uvicorn.Config:
+    """How uvicorn serves the application, whose models `loader` loads."""
     return uvicorn.Config(
-        build_app(settings),
+        build_app(settings, loader),
         host=settings.server.host,
         port=settings.server.port,
         ws=bounded_protocol(settings.limits.send_timeout_s),
@@ -81,7 +110,14 @@ def listeners(server: ServerSettings) -> list[socket.socket]:
     return opened
 
 
-def run(settings: Settings, sockets: Sequence[socket.socket] | None = None) -> None:
-    """Serves until SIGTERM or SIGINT, on these sockets or on those that the settings name."""
+def run(
+    settings: Settings,
+    sockets: Sequence[socket.socket] | None = None,
+    loader: Loader | None = None,
+    reread: Callable[[], Settings] = load_settings,
+) -> None:
+    """Serves until SIGTERM or SIGINT, on these sockets or on those that the settings name.
+
+    On SIGHUP `reread` gives the settings again, for the models alone."""
     configure_logs(settings.server.log_level, settings.server.log_format)
-    Server(server_config(settings)).run(list(sockets or listeners(settings.server)))
+    Server(server_config(settings, loader), reread).run(list(sockets or listeners(settings.server)))

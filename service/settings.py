@@ -56,7 +56,9 @@ class ModelSettings(_Section):
     runtime: RuntimeKind = Field(
         default=RuntimeKind.ONNXRUNTIME, description="What runs the graphs; each needs its files in the package"
     )
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where they run")
+    device: str = Field(
+        default="cpu", pattern=r"^(cpu|cuda(:\d{1,2})?)$", description="Where they run: `cpu`, `cuda` or `cuda:1`"
+    )
     precision: Precision = Field(
         default=Precision.F32,
         description="Numbers they compute in: `bf16` for OpenVINO, where the processor has it; `f16` for TorchScript",

@@ -12,12 +12,18 @@ from models.networks.build import Network
 from models.networks.exporting import example
 from models.spec import ModelSpec
 
+_CROPS = 8
+_OUTPUT_CHANNELS = (1, 2, 4, 10, 20)
+"""No layer but the last ones of a head has so few; those of boxes go through exp()."""
+_KERNEL_CHANNELS = 2048
+"""Only the up-channel head has layers with more: their outputs are the kernels of large sums."""
+
 
 def lively_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
-    """Fresh weights of that seed, scaled layer by layer so that every map has mean 0 and deviation 1 for made-up crops.
+    """Fresh weights of that seed, scaled layer by layer so that every layer's numbers are about 1 for made-up crops.
 
-    Fresh weights alone give maps that shrink to nothing or grow beyond bounds with every layer. LSUV (Mishkin and Matas,
-    ICLR 2016), with the batch norms' statistics set as well."""
+    Fresh weights alone give maps that shrink to nothing or grow beyond bounds with every layer. Like LSUV (Mishkin and
+    Matas, ICLR 2016), with the batch norms' statistics set as well."""
     torch.manual_seed(seed)
     network = build(spec).eval()
     settled: set[nn.Module] = set()
@@ -27,15 +33,20 @@ def lively_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
             return None
         settled.add(layer)
         if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean, layer.running_var = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
+            maps = inputs[0].transpose(0, 1).flatten(1)
+            # A channel that hardly changes stays so: to blow it up would blow up the noise of its last digits as well.
+            layer.running_mean, layer.running_var = maps.mean(1), maps.var(1) + 0.1 * maps.square().mean()
+            layer.weight.data.fill_(_deviation(layer.num_features))
         elif isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.weight.data /= output.std()
+            scale = _deviation(layer.weight.shape[0]) / output.square().mean().sqrt()
+            layer.weight.data *= scale
             if layer.bias is not None:
-                layer.bias.data -= output.mean() / output.std()
+                layer.bias.data *= scale
         return layer(*inputs)
 
-    hooks = [layer.register_forward_hook(settle) for layer in network.modules()  if isinstance(layer, nn.BatchNorm2d | nn.Conv2d | nn.Linear)]
-    template, search, *_ = example(spec, spec.crop.search_size, 2)
+    layers = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d | nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(settle) for layer in layers]
+    template, search, *_ = example(spec, spec.crop.search_size, _CROPS)
     with torch.no_grad():
         first, *others = cast("Network", network).template(template)
         if spec.memory is not None:
@@ -44,3 +55,9 @@ def lively_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
     for hook in hooks:
         hook.remove()
     return network
+
+
+def _deviation(channels: int) -> float:
+    if channels > _KERNEL_CHANNELS:
+        return 1 / 128
+    return 0.5 if channels in _OUTPUT_CHANNELS else 1.0

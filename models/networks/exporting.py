@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -12,9 +14,10 @@ from torch import Tensor, nn
 
 from models.families import FAMILIES
 from models.networks.build import Network
-from models.networks.graphs import SearchGraph, TemplateGraph
-from models.package import TEMPLATE_GRAPH, search_graph
-from models.runtimes.base import Runtime
+from models.networks.graphs import HalfNetwork, SearchGraph, TemplateGraph
+from models.package import search_graph, template_graph
+from models.runtimes.base import Best, Runtime
+from models.runtimes.kinds import GraphFormat
 from models.runtimes.torch import TorchRuntime
 from models.spec import ModelSpec
 
@@ -46,42 +49,57 @@ def example(spec: ModelSpec, search_size: int, count: int) -> Example:
     return Example(crops(spec.crop.template_size), crops(search_size), size, loop)
 
 
-def write_onnx(network: nn.Module, spec: ModelSpec, folder: Path) -> dict[str, Path]:
+def write_graphs(network: nn.Module, spec: ModelSpec, folder: Path, kind: GraphFormat) -> dict[str, Path]:
     """Writes the template graph and one search graph for each search size into `folder`: file name -> path."""
+    if kind is GraphFormat.ONNX:
+        return write_onnx(network, spec, folder)
+    return _write_torchscript(network, spec, folder, kind)
+
+
+def write_onnx(network: nn.Module, spec: ModelSpec, folder: Path) -> dict[str, Path]:
+    """As `write_graphs`, for ONNX."""
     network = network.eval()
     batch = {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}
     features = _features(network, spec)
     names = [f"features_{number}" for number in range(len(features))]
-    files = {TEMPLATE_GRAPH: folder / TEMPLATE_GRAPH}
+    template = folder / template_graph()
     sample = example(spec, spec.crop.search_size, 2)
-    _export(TemplateGraph(network), (sample.template,), files[TEMPLATE_GRAPH], ["crop"], names, (batch,))
+    _export(TemplateGraph(network), (sample.template,), template, ["crop"], names, (batch,))
+    files = {template.name: template}
     for search_size in spec.search_sizes:
-        name = search_graph(search_size, spec)
-        files[name] = folder / name
+        path = folder / search_graph(search_size, spec)
         _, search, size, loop = example(spec, search_size, 2)
         inputs = (*features, search, size, loop)
         graph = SearchGraph(network, spec, search_size)
         shapes = ((batch,) * len(inputs),)
-        _export(graph, inputs, files[name], [*names, "crop", "size", "loop"], ["best", "peak2"], shapes)
+        _export(graph, inputs, path, [*names, "crop", "size", "loop"], ["best", "peak2"], shapes)
+        files[path.name] = path
     return files
 
 
-def largest_difference(network: nn.Module, spec: ModelSpec, runtime: Runtime) -> float:
-    """Largest absolute difference between a runtime and torch, in crop pixels and score, for one and three targets."""
+def largest_difference(
+    network: nn.Module, spec: ModelSpec, runtime: Runtime, examples: Mapping[int, Sequence[Example]] | None = None
+) -> float:
+    """Largest absolute difference between a runtime and torch, in crop pixels and score.
+
+    examples: batches for each search size; by default made-up ones of one and of three targets."""
     reference = TorchRuntime.of(network, spec)
     largest = 0.0
     for search_size in spec.search_sizes:
-        for count in (1, 3):
-            template, search, size, loop = (part.numpy() for part in example(spec, search_size, count))
-            answers = []
-            for each in (reference, runtime):
-                rows = each.template(template)
-                if spec.memory is not None:
-                    rows = [each.joined([row] * spec.memory.length) for row in rows]
-                answers.append(each.search(rows, search, size, loop))
-            expected, got = answers
+        batches = examples[search_size] if examples else [example(spec, search_size, count) for count in (1, 3)]
+        for batch in batches:
+            expected, got = (answer(each, spec, batch) for each in (reference, runtime))
             largest = max(largest, *(float(np.abs(a - b).max()) for a, b in zip(got, expected, strict=True)))
     return largest
+
+
+def answer(runtime: Runtime, spec: ModelSpec, batch: Example) -> Best:
+    """What a runtime says of a batch; a memory holds the same template throughout."""
+    template, search, size, loop = (part.numpy() for part in batch)
+    rows = runtime.template(template)
+    if spec.memory is not None:
+        rows = [runtime.joined([row] * spec.memory.length) for row in rows]
+    return runtime.search(rows, search, size, loop)
 
 
 def _features(network: nn.Module, spec: ModelSpec) -> tuple[Tensor, ...]:
@@ -113,3 +131,26 @@ def _export(
         external_data=False,
         verbose=False,
     )
+
+
+def _write_torchscript(network: nn.Module, spec: ModelSpec, folder: Path, kind: GraphFormat) -> dict[str, Path]:
+    network = HalfNetwork(network.eval()) if kind is GraphFormat.TORCHSCRIPT_F16 else network.eval()
+    features = _features(network, spec)
+    template = folder / template_graph(kind.suffix)
+    _trace(TemplateGraph(network), (example(spec, spec.crop.search_size, 2).template,), template)
+    files = {template.name: template}
+    for search_size in spec.search_sizes:
+        path = folder / search_graph(search_size, spec, kind.suffix)
+        _, *inputs = example(spec, search_size, 2)
+        _trace(SearchGraph(network, spec, search_size), (*features, *inputs), path)
+        files[path.name] = path
+    return files
+
+
+def _trace(module: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
+    with warnings.catch_warnings(), torch.no_grad():
+        # torch would rather see its compiler used, and can't know that nothing here depends on a tensor's numbers.
+        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        traced = torch.jit.trace(module.eval(), inputs, check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.freeze(traced).save(path)

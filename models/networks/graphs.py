@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
+from models.grids import Grid
 from models.networks.build import Network
 from models.networks.selection import Selection
 from models.spec import ModelSpec
@@ -37,3 +39,39 @@ class SearchGraph(nn.Module):
         score, boxes = cast("Network", self.network).maps(tuple(features), crop)
         best: tuple[Tensor, Tensor] = self.selection(score, boxes, size, loop)
         return best
+
+
+class HalfNetwork(nn.Module):
+    """A network that computes in half precision, and decodes in single precision: it obeys `Network` as well.
+
+    A half number has 11 bits, which leaves a quarter of a pixel at 300 px. Layers that need more keep float32, as
+    torch's autocast has it; without its cache, so that a trace holds every conversion."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def template(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """As the network, in half precision."""
+        with torch.autocast(crops.device.type, torch.float16, cache_enabled=False):
+            return self._whole().template(crops)
+
+    def outputs(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, ...]:
+        """As the network, in half precision; the results are float32."""
+        with torch.autocast(crops.device.type, torch.float16, cache_enabled=False):
+            return tuple(output.float() for output in self._whole().outputs(features, crops))
+
+    def decode(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
+        """As the network."""
+        return self._whole().decode(outputs, search_size)
+
+    def maps(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, Tensor]:
+        """As the network, in half precision up to the outputs."""
+        return self.decode(self.outputs(features, crops), crops.shape[1])
+
+    def grid(self, search_size: int) -> Grid:
+        """As the network."""
+        return self._whole().grid(search_size)
+
+    def _whole(self) -> Network:
+        return cast("Network", self.network)

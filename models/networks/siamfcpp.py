@@ -134,7 +134,7 @@ class SiamFCpp(nn.Module):
             share = self.spec.memory.share
             score = (1 - share) * score + share * scores[:, 1:].mean(1)
         left, top, right, bottom = self.head.distances(exponents).flatten(2).unbind(1)
-        x, y = self.get_buffer(f"cells_{search_size}")
+        x, y = self.get_buffer(f"cells_{search_size}").unbind()
         boxes = [x + (right - left) / 2, y + (bottom - top) / 2, left + right + 1, top + bottom + 1]
         return score, torch.stack(boxes, dim=1)
 

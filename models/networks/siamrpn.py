@@ -37,7 +37,9 @@ class SiamRpn(nn.Module):
 
     def levels(self, crops: Tensor) -> tuple[Tensor, ...]:
         """(B, S, S, 3) BGR in 0..255, neither scaled nor shifted -> one (B, C, s, s) map for each level."""
-        maps: tuple[Tensor, ...] = self.neck(self.backbone(crops.permute(0, 3, 1, 2).float()))
+        # Contiguous: in another memory layout convolutions add up in another order than the published ones.
+        pixels = crops.permute(0, 3, 1, 2).contiguous().float()
+        maps: tuple[Tensor, ...] = self.neck(self.backbone(pixels))
         return maps
 
     def template_levels(self, crops: Tensor) -> tuple[Tensor, ...]:

@@ -18,7 +18,7 @@ app = typer.Typer(help="List the models that are at hand, show one, or import on
 
 
 @app.callback()
-def listing(context: typer.Context) -> None:
+def listing(context: typer.Context, config: Config = None) -> None:
     """List the models that are at hand; `show NAME` tells more of one, `import FILE` makes one of a checkpoint."""
     if context.invoked_subcommand is not None:
         return
@@ -27,12 +27,13 @@ def listing(context: typer.Context) -> None:
 
     from models.package import DEFAULT_MODEL, DUMMY, PackageInvalid, available, read_package
     from models.runtimes.dummy import DUMMY_SPEC
+    from service.settings import SettingsInvalid
 
     table = Table()
     for heading in ("name", "family", "input", "size", "licence", "success AUC"):
         table.add_column(heading)
-    with reported(PackageInvalid):
-        for name, folder in available().items():
+    with reported(PackageInvalid, SettingsInvalid):
+        for name, folder in available(_folders(config)).items():
             package = read_package(folder)
             table.add_row(f"{name} (default)" if name == DEFAULT_MODEL else name, *_facts(package))
     side = DUMMY_SPEC.crop.search_size
@@ -41,16 +42,20 @@ def listing(context: typer.Context) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="Name of a model, or the path of a package's folder.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a model, or the path of a package's folder.")],
+    config: Config = None,
+) -> None:
     """Show everything that a model's manifest says, as JSON."""
     from models.package import DUMMY, PackageInvalid, find_package
     from models.runtimes.dummy import DUMMY_SPEC
+    from service.settings import SettingsInvalid
 
     if name == DUMMY:
         facts = {"name": DUMMY, "spec": DUMMY_SPEC.to_json()}
     else:
-        with reported(PackageInvalid):
-            package = find_package(name)
+        with reported(PackageInvalid, SettingsInvalid):
+            package = find_package(name, _folders(config))
         facts = {
             "name": package.name,
             "version": package.version,
@@ -95,10 +100,9 @@ def import_(
     from models.importing import import_checkpoint
     from models.importing.checkpoints import CheckpointInvalid
     from models.importing.loading import ImportRefused
-    from models.importing.onnx_pair import PairInvalid
     from models.package import PackageInvalid
 
-    with reported(ImportRefused, CheckpointInvalid, PairInvalid, PackageInvalid):
+    with reported(ImportRefused, CheckpointInvalid, PackageInvalid):
         imported = import_checkpoint(files, folder, variant=variant, name=name, replace=force)
     found = "" if variant else ", found by its names and shapes"
     typer.echo(f"{imported.package.folder}: {imported.variant}{found}")
@@ -107,6 +111,14 @@ def import_(
     if imported.difference is not None:
         typer.echo(f"graphs differ from the network by at most {imported.difference:.2g}")
     typer.echo(f"serve it: lockon serve --model {imported.package.folder}")
+
+
+def _folders(config: Path | None) -> list[Path]:
+    """Where packages lie, as the server looks for them."""
+    from models.package import ZOO
+    from service.settings import load_settings
+
+    return [*load_settings(config=config).models.folders, ZOO]
 
 
 def _facts(package: ModelPackage) -> tuple[str, str, str, str, str]:

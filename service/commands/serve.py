@@ -10,6 +10,7 @@ import typer
 from service.commands.failures import CommandFailed, reported
 
 if TYPE_CHECKING:
+    from service.engine.models import Loader
     from service.settings import ModelSettings
 
 Config = Annotated[
@@ -39,33 +40,46 @@ def serve(
 ) -> None:
     """Serve the page, the REST API and the WebSocket until Ctrl-C.
 
+    On SIGHUP the models are loaded anew, those that the settings name then; running sessions keep what they have.
+
     Flags go before the environment (LOCKON_SECTION__KEY), which goes before the file; `lockon config` shows the result.
     """
+    from service.engine.models import ModelRefused
     from service.server import listeners, run
     from service.settings import SettingsInvalid, load_settings
 
-    with reported(SettingsInvalid):
+    with reported(SettingsInvalid, ModelRefused):
         server = {"host": host, "port": port, "log_level": log_level}
         chosen: list[str | None] = [*model] if model else [None]
         models = {"default": chosen[0], "also": chosen[1:] or None, "runtime": runtime, "device": device}
-        settings = load_settings({"server": server, "models": models}, config)
-        _check_models(settings.models)
+        flags = {"server": server, "models": models}
+        settings = load_settings(flags, config)
+        _check_names(settings.models.sources)
         sockets = listeners(settings.server)
-    run(settings, sockets)
+        loader = _loaded(settings.models)
+    run(settings, sockets, loader, reread=lambda: load_settings(flags, config))
 
 
-def _check_models(models: ModelSettings) -> None:
-    """Raises CommandFailed for a model that cannot be loaded, before the server starts and fails with a traceback."""
-    from models.package import DUMMY, ZOO, PackageInvalid, find_package
+def _check_names(sources: list[str]) -> None:
+    """Raises CommandFailed where two folders give their models the same name."""
     from service.engine.models import model_id
 
-    sources: dict[str, str] = {}
-    for source in models.sources:
+    names: dict[str, str] = {}
+    for source in sources:
         name = model_id(source)
-        if sources.setdefault(name, source) != source:
-            raise CommandFailed(f"two models have the name {name}: {sources[name]} and {source}")
-        try:
-            if source != DUMMY:
-                find_package(source, (*models.folders, ZOO))
-        except PackageInvalid as error:
-            raise CommandFailed(str(error)) from error
+        if names.setdefault(name, source) != source:
+            raise CommandFailed(f"two models have the name {name}: {names[name]} and {source}")
+
+
+def _loaded(models: ModelSettings) -> Loader:
+    """Loads the models now, so that one that cannot be loaded is told in a line and not in the server's traceback; the
+    loader gives each of them once, and from then on loads."""
+    from service.app import package_loader
+    from service.engine.models import refusals
+
+    load = package_loader(models)
+    trackers = {}
+    for source in models.sources:
+        with refusals(source):
+            trackers[source] = load(source)
+    return lambda source: trackers.pop(source, None) or load(source)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -145,6 +146,18 @@ class Models:
         _log.info("model loaded", kind="model_loaded", model=name, default=self.default, seconds=seconds)
         return model
 
+    async def follow(self, sources: Sequence[str]) -> None:
+        """Loads each of these anew, the first as the default, and retires the others. One that is refused is logged,
+        and an older model of its name goes on."""
+        for source in sources:
+            try:
+                await self.load(source, default=source == sources[0])
+            except (ModelRefused, ModelsFull, AlreadyLoading) as error:
+                _log.error("a model was not loaded", kind="model_refused", model=source, reason=str(error))
+        kept = {self.default, *map(model_id, sources)}
+        for name in [name for name in self._ready if name not in kept]:
+            self._retire(name)
+
     def source_of(self, name: str) -> str:
         """What `load` may be given for a name that came over the network; raises UnknownModel.
 
@@ -183,17 +196,23 @@ class Models:
 
     def _warmed(self, source: str) -> tuple[Tracker, Stepper]:
         """A tracker that has run with every size of batch; runs in a thread of its own."""
-        try:
+        with refusals(source):
             tracker = self._loader(source)
             stepper = Stepper(tracker, self._decoder)
             stepper.warm_up(self._max_batch)
-        except (PackageInvalid, RuntimeUnavailable) as error:
-            raise ModelRefused(str(error)) from error
-        except Exception as error:
-            # A package's graphs are foreign code, and each runtime has errors of its own for those that cannot run.
-            _log.exception("a model cannot be run", kind="model_refused", model=source)
-            raise ModelRefused(f"{source}: it cannot be run: {error}") from error
         return tracker, stepper
+
+
+@contextmanager
+def refusals(source: str) -> Iterator[None]:
+    """Turns whatever is wrong with a package, or with what runs it, into ModelRefused."""
+    try:
+        yield
+    except (PackageInvalid, RuntimeUnavailable) as error:
+        raise ModelRefused(str(error)) from error
+    except Exception as error:
+        # A package's graphs are foreign code, and each runtime has errors of its own for those that cannot run.
+        raise ModelRefused(f"{source}: it cannot be run: {error}") from error
 
 
 def model_id(source: str) -> str:

@@ -41,6 +41,7 @@ class TimedRuntime:
         self._local = threading.local()
         self.name = runtime.name
         self.device = runtime.device
+        self.precision = runtime.precision
 
     def template(self, crops: NDArray[Any]) -> list[Features]:
         """As the runtime's own."""

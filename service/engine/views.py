@@ -30,6 +30,7 @@ def model_view(model: Model) -> Payload:
         "search_factor": round(spec.crop.search_size / spec.crop.template_size, 3),
         "runtime": runtime.name,
         "device": runtime.device,
+        "precision": runtime.precision,
     }
 
 

@@ -14,6 +14,7 @@ const MAX_TARGETS = COLOURS.length; // also the server's limit
  */
 const DRAFT_FRAME_INTERVAL_MS = 250;
 const DRAFT_FRAMES = 8;
+const CLOSED_BAD_HELLO = 4400;
 const STALE_MS = 500; // without a result for so long, the age shown grows by itself
 
 const element = (id) => document.getElementById(id);
@@ -102,6 +103,7 @@ async function onClosed({ code, words }, welcomed) {
   const reason = code === 1006 && !welcomed ? await refusalWords() : words;
   if (link) return; // the user was faster
   panel.message(`${reason} Drag a box to start again.`);
+  if (code === CLOSED_BAD_HELLO) listModels(); // the one that was chosen may be retired
 }
 
 /** A browser does not tell why a WebSocket was refused; the server's own health does. */

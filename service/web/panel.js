@@ -109,9 +109,10 @@ export class Panel extends EventTarget {
     what.textContent = target.score === null ? target.state : `${stateWords(target)}, ${number(target.score, 2)}`;
   }
 
-  /** Fills the list of models: [{id, default}]. */
+  /** Fills the list of models: [{id, state, default}]; only ready ones can be chosen. */
   models(found) {
-    element("model").replaceChildren(...found.map((one) => new Option(one.id, one.id, one.default, one.default)));
+    const ready = found.filter((one) => one.state === "ready");
+    element("model").replaceChildren(...ready.map((one) => new Option(one.id, one.id, one.default, one.default)));
   }
 
   #drawSparkline() {

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.decoding [--folder PHOTOS]
 
-Square windows of 15, 30 and 50 % of the width, at the top, in the middle and at the bottom. CPU time of one thread; whole
-and part take turns, and a share is the median of the shares of the rounds, since a busy machine spoils times more than
-shares. `PHOTOS` is a folder of JPEG files, which are tiled; without it the frames are drawn. `*` marks what the decoder
-would decode alone.
+Square windows of 15, 30 and 50 % of the width, at the top, in the middle and at the bottom. CPU time of one thread;
+whole and parts take turns, and a share is the median over the rounds: a busy machine spoils times more than shares.
+`PHOTOS` is a folder of JPEG files, which are tiled; without it the frames are drawn. `*` marks what the decoder would
+decode alone.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-import simplejpeg
+import simplejpeg  # type: ignore[import-untyped]
 
 from models.runtimes.base import ByteArray
 from service.engine import _region_jpeg
@@ -33,7 +33,8 @@ QUALITY = 75
 
 def tiled(folder: Path, width: int, height: int) -> ByteArray:
     """(height, width, 3): the folder's pictures side by side at their own size, so that they keep their detail."""
-    pictures = [cv2.imread(str(path)) for path in sorted(folder.glob("*.jpg"))[:12]]
+    read = [cv2.imread(str(path)) for path in sorted(folder.glob("*.jpg"))[:12]]
+    pictures = [picture for picture in read if picture is not None]
     assert pictures, f"{folder} has no JPEG files"
     frame = np.zeros((height, width, 3), np.uint8)
     x = y = row = index = 0
@@ -72,35 +73,48 @@ def shares(file: bytes, parts: list[PixelRect], rounds: int) -> tuple[float, lis
     return statistics.median(times), [statistics.median(column) for column in zip(*found, strict=True)]
 
 
+def square(width: int, height: int, share: float, place: float) -> PixelRect:
+    """The window of this share of the width, from the frame's top (0) to its bottom (1)."""
+    side = min(round(width * share), height)
+    return PixelRect((width - side) // 2, round((height - side) * place), side, side)
+
+
+def cell(measured: float, predicted: float) -> str:
+    """Two columns of the table."""
+    return f"{measured:.2f} | {predicted:.2f}{' *' if predicted < LARGEST_SHARE else ''}"
+
+
+def rows(frame: ByteArray, subsampling: str, rounds: int) -> Iterator[tuple[str, float, float]]:
+    """Lines of the table, each with the errors of its two predictions."""
+    height, width = frame.shape[:2]
+    cases = [(side, place) for side in SIDES for place in PLACES]
+    parts = [square(width, height, side, PLACES[place]) for side, place in cases]
+    plain, restarted = (jpeg(frame, subsampling, quality=QUALITY, row_restarts=restarts) for restarts in (False, True))
+    whole_s, plain_shares = shares(plain, parts, rounds)
+    _, restarted_shares = shares(restarted, parts, rounds)
+    name = f"{width}x{height} {subsampling}, {len(plain) / 1e3:.0f} kB | {whole_s * 1e3:.2f}"
+    for (side, place), part, alone, jumped in zip(cases, parts, plain_shares, restarted_shares, strict=True):
+        expected, jumping = (predicted_share(part, width, height, row_restarts=restarts) for restarts in (False, True))
+        line = f"| {name} | {side:.0%} | {place} | {cell(alone, expected)} | {cell(jumped, jumping)} |"
+        yield line, abs(alone - expected), abs(jumped - jumping)
+
+
 def main() -> None:
     """Prints one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="JPEG photographs")
     parser.add_argument("--rounds", type=int, default=21)
     arguments = parser.parse_args()
-    print("| frame | whole, ms | window | place | share | predicted | with row restarts | predicted |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    errors = []
+    print("| frame | whole, ms | window | place | share | predicted | with row restarts | predicted |")  # noqa: T201
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")  # noqa: T201
+    errors: list[float] = []
     for width, height in SIZES:
         frame = tiled(arguments.folder, width, height) if arguments.folder else textured(width, height)
         for subsampling in ("420", "444"):
-            cases = [(side, place) for side in SIDES for place in PLACES]
-            parts = []
-            for side, place in cases:
-                pixels = min(round(width * side), height)
-                parts.append(PixelRect((width - pixels) // 2, round((height - pixels) * PLACES[place]), pixels, pixels))
-            files = [jpeg(frame, subsampling, quality=QUALITY, row_restarts=restarts) for restarts in (False, True)]
-            (whole_s, plain), (_, restarted) = (shares(file, parts, arguments.rounds) for file in files)
-            name = f"{width}x{height} {subsampling}, {len(files[0]) / 1e3:.0f} kB"
-            for (side, place), part, *measured in zip(cases, parts, plain, restarted, strict=True):
-                predicted = [predicted_share(part, width, height, row_restarts=restarts) for restarts in (False, True)]
-                errors += [abs(a - b) for a, b in zip(measured, predicted, strict=True)]
-                cells = " | ".join(
-                    f"{share:.2f} | {expected:.2f}{' *' if expected < LARGEST_SHARE else ''}"
-                    for share, expected in zip(measured, predicted, strict=True)
-                )
-                print(f"| {name} | {whole_s * 1e3:.2f} | {side:.0%} | {place} | {cells} |", flush=True)
-    print(f"\nerror of the prediction: mean {statistics.mean(errors):.3f}, largest {max(errors):.3f}")
+            for line, *both in rows(frame, subsampling, arguments.rounds):
+                print(line, flush=True)  # noqa: T201
+                errors += both
+    print(f"\nerror of the prediction: mean {statistics.mean(errors):.3f}, largest {max(errors):.3f}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 
 from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
+from models.runtimes.kinds import Precision
 from models.tracker import Tracker
 from service.protocol.header import Reason
 from service.telemetry.metrics import ModelTally
@@ -33,6 +34,7 @@ class MoodyRuntime:
 
     name = "moody"
     device = "cpu"
+    precision = Precision.F32
 
     def __init__(self) -> None:
         self._inner = load_tracker("dummy").runtime

@@ -11,6 +11,7 @@ import pytest
 
 from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
+from models.runtimes.kinds import Precision
 from models.tracker import Tracker
 from tests.drawing import Drawing, jpeg
 from tests.end_to_end.conftest import RunningServer, StartServer, streaming
@@ -42,6 +43,7 @@ class FailingRuntime:
 
     name = "failing"
     device = "cpu"
+    precision = Precision.F32
 
     def __init__(self) -> None:
         self._inner = load_tracker("dummy").runtime

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import signal
@@ -127,6 +129,39 @@ def test_the_process_says_where_it_is_ready_and_ends_on_sigterm_though_a_socket_
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=10)
     assert process.returncode in (0, -signal.SIGTERM)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_on_sighup_the_models_are_those_that_the_settings_name_then(tmp_path: Path) -> None:
+    file = tmp_path / "lockon.toml"
+    file.write_text('[models]\ndefault = "dummy"\n', encoding="utf-8")
+    code = "from service.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--config", str(file), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        address = process.stdout.readline().split()[-1]
+
+        def change(text: str) -> None:
+            file.write_text(text, encoding="utf-8")
+            process.send_signal(signal.SIGHUP)
+
+        change('[models]\ndefault = "siamfcpp_light"\nalso = ["dummy"]\n')
+        asyncio.run(until(lambda: _ready_models(address) == ["siamfcpp_light", "dummy"]))
+        change("[modles]\nalso = []\n")
+        while "modles: there is no such setting" not in process.stderr.readline():
+            pass
+        change('[models]\ndefault = "siamfcpp_light"\nalso = ["nobody"]\n')
+        while "no model 'nobody'" not in process.stderr.readline():
+            pass
+        asyncio.run(until(lambda: _ready_models(address) == ["siamfcpp_light"]))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+
+
+def _ready_models(address: str) -> list[str]:
+    with urllib.request.urlopen(f"{address}/readyz", timeout=10) as answer:
+        return sorted(json.load(answer)["models"], reverse=True)
 
 
 def _refused_start(*arguments: str | Path) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
+from models.runtimes.kinds import Precision
 from models.tracker import Tracker
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import MUST, TIMEOUT_S, RunningServer, StartServer, Talk, streaming, with_header
@@ -24,6 +25,7 @@ class GatedRuntime:
 
     name = "gated"
     device = "cpu"
+    precision = Precision.F32
 
     def __init__(self) -> None:
         self._inner = load_tracker("dummy").runtime

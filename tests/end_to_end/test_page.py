@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, WebSocketRoute, sync_playwright
@@ -247,6 +248,22 @@ def test_another_model_takes_the_targets_over(
         assert np.median(overlaps(page, recording, samples=6)) > 0.7
         (session,) = server.app.state.registry.all()
         assert session.model.id == "second"
+
+
+def test_a_model_that_was_retired_meanwhile_is_told_in_plain_words_and_leaves_the_list(
+    browser: Browser, start_server: StartServer, recording: Recording
+) -> None:
+    models = {"models": {"default": "dummy", "also": ["second"], "admin": True}}
+    server = start_server(models, lambda _: load_tracker("dummy"))
+    with opened(browser, f"{server.http}/") as page:
+        use_camera(page)
+        page.select_option("#model", "second")
+        assert httpx.delete(f"{server.http}/v1/models/second").status_code == 202
+        drag_on_target(page, recording)
+        assert "second" in shown_words(page)
+        wait_until(page, "document.querySelector('#model').options.length === 1")
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
 
 
 def test_a_box_on_a_frame_that_the_server_forgot_starts_on_the_next_one(

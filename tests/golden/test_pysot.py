@@ -128,6 +128,7 @@ def test_the_network_gives_the_published_numbers(folder: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_wide_search_gives_the_published_numbers() -> None:
     expected, spec = golden(LONG_TERM).arrays("network.npz"), golden(LONG_TERM).spec
     side = VARIANTS[FOLDERS[LONG_TERM]].search_sizes[1]
@@ -140,6 +141,9 @@ def test_the_wide_search_gives_the_published_numbers() -> None:
     assert list(logits.shape) == spec["lost_output_shape"]["cls"]
     assert_near(logits[:, :, ::6, ::6], expected["lost_cls_every6"], spec["tolerance"]["network_cls_abs"])
     assert_near(deltas[:, :, ::6, ::6], expected["lost_loc_every6"], spec["tolerance"]["network_loc_abs"])
+    for ours, name in ((logits, "cls"), (deltas, "loc")):
+        tolerance = spec["tolerance"][f"network_{name}_abs"]
+        assert ours.double().mean().item() == pytest.approx(spec["lost_sum"][name] / ours.numel(), rel=0, abs=tolerance)
     assert boxes.shape[2] == score.shape[1] == len(model.grid(side).window)
 
 

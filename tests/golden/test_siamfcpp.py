@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.families import siamfcpp
+from models.families.siamfcpp import RULES
 from models.geometry import Box
 from models.importing.video_analyst import VARIANTS as IMPORTED
 from models.importing.video_analyst import convert, recognises
@@ -168,15 +168,15 @@ def test_crops_hold_the_published_pixels() -> None:
     assert (int(expected["z_size"]), int(expected["x_size"])) == (crop_spec.template_size, crop_spec.search_size)
     picture = frame(str(next(path for path in GOLDEN.rglob(str(expected["frame"][()])))))
     fill = tuple(expected["border_value"].tolist())
-    assert siamfcpp.RULES.fill(frame(1)) == fill
+    assert RULES.fill(frame(1)) == fill
     for case in range(len(expected["case"])):
         place = Box.from_centre(*expected["center"][case], *expected["size"][case])
         template = np.empty((crop_spec.template_size,) * 2 + (3,), np.uint8)
-        siamfcpp.cut_template(picture, place, crop_spec, fill, template)
-        window = siamfcpp.search_window(place, crop_spec, crop_spec.search_size)
+        RULES.cut_template(picture, place, crop_spec, fill, template)
+        window = RULES.search_window(place, crop_spec, crop_spec.search_size)
         search = np.empty((crop_spec.search_size,) * 2 + (3,), np.uint8)
-        siamfcpp.cut(picture, window, search, fill)
-        sides = siamfcpp.search_window(place, crop_spec, crop_spec.template_size).side, window.side
+        RULES.cut(picture, window, search, fill)
+        sides = RULES.search_window(place, crop_spec, crop_spec.template_size).side, window.side
         assert sides == tuple(expected["side_int"][case])
         np.testing.assert_array_equal(template, expected[f"z_{case}"])
         np.testing.assert_array_equal(search, expected[f"x_{case}"])
@@ -201,7 +201,7 @@ class Run:
         """The search crop holds the published pixels."""
         size = row["x_crop_size"]
         crop = np.empty((size, size, 3), np.uint8)
-        siamfcpp.cut(frame(row["frame"]), self.tracker.next_window(self.target), crop, self.target.fill)
+        RULES.cut(frame(row["frame"]), self.tracker.next_window(self.target), crop, self.target.fill)
         assert hashlib.sha256(crop.tobytes()).hexdigest() == row["x_crop_sha256"], row["frame"]
 
     def step(self, row: dict[str, Any], kind: str) -> None:

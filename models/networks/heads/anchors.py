@@ -30,6 +30,7 @@ class AnchorDecoder(nn.Module):
 
     def forward(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
         """Logits and deltas -> score (B, N) in 0..1, boxes (B, 4, N) cx, cy, w, h in search crop pixels."""
+        search_size = int(search_size)  # a trace tells sides as tensors
         logits, deltas = (
             self._candidates(output, parts, search_size) for output, parts in zip(outputs, (2, 4), strict=True)
         )

@@ -50,17 +50,24 @@ class UpChannelRpn(nn.Module):
         return convolved(score_kernel, self.score_search(search)), deltas
 
 
+# A trace alone takes the map's sides for numbers that may change, and knows no loops over them.
+@torch.jit.script_if_tracing  # type: ignore[untyped-decorator]
+def _convolved(kernel: Tensor, search: Tensor) -> Tensor:
+    rows, columns = kernel.shape[2], kernel.shape[3]
+    height, width = search.shape[2] - rows + 1, search.shape[3] - columns + 1
+    products = torch.matmul(kernel.flatten(1, 3), search.flatten(2))
+    products = products.reshape(-1, kernel.shape[1], rows * columns, search.shape[2], search.shape[3])
+    total = products[:, :, 0, :height, :width]
+    for shift in range(1, rows * columns):
+        row, column = shift // columns, shift % columns
+        total = total + products[:, :, shift, row : row + height, column : column + width]
+    return total
+
+
 def convolved(kernel: Tensor, search: Tensor) -> Tensor:
     """Sample i with kernel i, unflipped, unpadded: (B, O, h, w, C), (B, C, H, W) -> (B, O, H - h + 1, W - w + 1).
 
     One product of matrices for all samples, of which shifted parts are then summed up: a grouped convolution would need
     a number of groups that depends on the batch, which exported graphs can't have."""
-    rows, columns = kernel.shape[2:4]
-    height, width = search.shape[2] - rows + 1, search.shape[3] - columns + 1
-    products = torch.unflatten(kernel.flatten(1, 3) @ search.flatten(2), 2, search.shape[2:])
-    products = torch.unflatten(products, 1, (-1, rows * columns))
-    total = products[:, :, 0, :height, :width]
-    for shift in range(1, rows * columns):
-        row, column = divmod(shift, columns)
-        total = total + products[:, :, shift, row : row + height, column : column + width]
+    total: Tensor = _convolved(kernel, search)
     return total

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
+from models.runtimes.kinds import Precision
 from models.tracker import Tracker
 from service.engine.decoding import HostDecoder
 from service.engine.models import Models
@@ -26,6 +27,7 @@ class RecordingRuntime:
 
     name = "recording"
     device = "cpu"
+    precision = Precision.F32
 
     def __init__(self) -> None:
         self._inner = load_tracker("dummy").runtime

@@ -1,56 +1,80 @@
-"""SiamFC++: windows by hand, and the smoothing of sizes."""
+"""video_analyst's conventions by hand."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.crops import Window
-from models.families import FAMILIES
-from models.families.siamfcpp import search_window, smooth, template_window, to_frame
+from models.families.siamfcpp import RULES, cut, window_around
 from models.geometry import Box
-from models.spec import CropSpec, Family, LoopSpec
+from models.spec import CropSpec
 
-CROP = CropSpec(template_size=112, search_size=224, context_amount=0.5)
-LOOP = LoopSpec(penalty_k=0.1, window_influence=0.3, size_lr=0.5)
-
-
-def test_every_family_has_its_rules() -> None:
-    assert set(FAMILIES) == set(Family)
+CROP = CropSpec(template_size=127, search_size=303, context_amount=0.5)
+FILL = (10, 20, 30)
 
 
-def test_windows_by_hand() -> None:
-    box = Box(100, 80, 50, 50)
-    assert template_window(box, CROP) == Window(75, 55, 100)
-    assert search_window(box, CROP) == Window(25, 5, 200)
+def test_a_place_is_the_middle_between_the_first_and_the_last_pixel() -> None:
+    place = RULES.start(Box(10, 20, 31, 40))
+    assert (place.cx, place.cy, place.w, place.h) == (25, 39.5, 31, 40)
+    assert RULES.report(place) == Box(10, 20, 31, 40)
 
 
-def test_a_tiny_target_still_has_a_window() -> None:
-    assert template_window(Box(10, 10, 1, 1), CROP).side == 8
+@pytest.mark.parametrize(
+    ("centre", "side", "expected"),
+    [
+        (100.0, 51.0, Window(75, 75, 51)),
+        (100.0, 50.0, Window(75.5, 75.5, 50)),
+        (100.25, 50.5, Window(75.75, 75.75, 50)),  # halves go to the even number
+        (100.0, 51.5, Window(74.5, 74.5, 52)),
+        (5.0, 0.2, Window(5, 5, 1)),
+    ],
+)
+def test_windows_by_hand(centre: float, side: float, expected: Window) -> None:
+    assert window_around(centre, centre, side) == expected
 
 
-@given(st.floats(10, 500), st.floats(10, 500), st.floats(4, 300), st.floats(4, 300))
-def test_the_target_has_the_same_size_in_both_crops(cx: float, cy: float, w: float, h: float) -> None:
-    box = Box.from_centre(cx, cy, w, h)
-    in_template = template_window(box, CROP).to_crop(box, CROP.template_size)
-    in_search = search_window(box, CROP).to_crop(box, CROP.search_size)
-    assert in_template.w == pytest.approx(in_search.w, rel=0.07)
-    assert in_template.h == pytest.approx(in_search.h, rel=0.07)
+def test_the_search_window_shows_the_target_at_the_template_scale() -> None:
+    place = Box.from_centre(200, 150, 40, 40)
+    assert RULES.search_window(place, CROP, 127).side == 80
+    assert RULES.search_window(place, CROP, 303).side == round(80 * 303 / 127)
+    assert RULES.search_window(place, CROP, 399).side == round(80 * 399 / 127)
 
 
-def test_the_middle_of_the_crop_is_the_middle_of_the_window() -> None:
-    box = to_frame(Box.from_centre(112, 112, 56, 28), Window(25, 5, 200), CROP)
-    assert (box.cx, box.cy, box.w, box.h) == pytest.approx((125, 105, 50, 25))
+@given(st.floats(0, 640), st.floats(0, 480), st.floats(10, 300), st.floats(10, 300), st.sampled_from([303, 399]))
+def test_the_middle_pixel_of_the_crop_is_the_place(cx: float, cy: float, w: float, h: float, size: int) -> None:
+    place = Box.from_centre(cx, cy, w, h)
+    window = RULES.search_window(place, CROP, size)
+    seen = RULES.penalty_size(place, window, CROP, size, 1)
+    back = RULES.measured(Box.from_centre(size // 2, size // 2, *seen), place, window, CROP, size)
+    assert (back.cx, back.cy, back.w, back.h) == pytest.approx((cx, cy, w, h), abs=1e-9)
 
 
-def test_the_position_is_taken_and_the_size_is_smoothed() -> None:
-    moved = smooth(Box.from_centre(50, 50, 40, 20), Box.from_centre(60, 55, 80, 10), 0.8, 0.5, LOOP)
-    assert (moved.cx, moved.cy, moved.w, moved.h) == pytest.approx((60, 55, 48, 18))
+def test_a_window_of_the_crops_own_size_is_a_copy_of_its_pixels() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    crop = np.empty((31, 31, 3), np.uint8)
+    cut(frame, Window(20, 15, 31), crop, FILL)
+    np.testing.assert_array_equal(crop, frame[15:46, 20:51])
 
 
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_the_size_lies_between_the_two(penalty: float, score: float) -> None:
-    moved = smooth(Box(0, 0, 40, 20), Box(5, 5, 80, 10), penalty, score, LOOP)
-    assert 40 <= moved.w <= 60
-    assert 15 <= moved.h <= 20
+def test_outside_of_the_frame_is_the_fill() -> None:
+    frame = np.full((60, 80, 3), 200, np.uint8)
+    crop = np.empty((31, 31, 3), np.uint8)
+    cut(frame, Window(-10, 50, 31), crop, FILL)
+    assert (crop[:10, 10:] == 200).all()
+    assert (crop[:, :10] == FILL).all()
+    assert (crop[10:] == FILL).all()
+    cut(frame, Window(500, 500, 31), crop, FILL)
+    assert (crop == FILL).all()
+
+
+def test_the_corner_pixels_of_the_crop_are_those_of_the_window() -> None:
+    ramp = np.arange(200, dtype=np.uint8)
+    frame = np.tile(ramp[:, None], (100, 1, 3))
+    crop = np.empty((21, 21, 3), np.uint8)
+    cut(frame, Window(30, 20, 61), crop, FILL)
+    assert crop[:, 0].min() == crop[:, 0].max() == 30
+    assert crop[:, -1].min() == crop[:, -1].max() == 90
+    assert (crop[0, :, 0] == np.arange(30, 91, 3)).all()
