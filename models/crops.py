@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ Colour = tuple[float, float, float]
 """Blue, green, red, 0..255 each."""
 
 MIN_SIDE = 8
-_LARGEST_PADDED_RATIO = 4
+LARGEST_PADDED_RATIO = 4
 """Windows of more than this many times the output's side are sampled without building the padded window."""
 _UNIT = 2048
 """OpenCV's 1 in the shares of neighbouring pixels."""
@@ -75,8 +75,10 @@ def cut(frame: ByteArray, window: Window, out: ByteArray, fill: Colour) -> None:
     cut_rectangle(frame, (int(window.x), int(window.y), side, side), out, fill)
 
 
-def cut_rectangle(frame: ByteArray, rectangle: tuple[int, int, int, int], out: ByteArray, fill: Colour) -> None:
-    """`cut` for x, y, width and height in pixels: the rectangle is stretched to the square `out`."""
+def cut_rectangle(frame: ByteArray, rectangle: tuple[int, int, int, int], out: NDArray[Any], fill: Colour) -> None:
+    """`cut` for x, y, width and height in pixels: the rectangle is stretched to the square `out`.
+
+    `out` may be float32, too, for a rectangle of up to LARGEST_PADDED_RATIO times its side."""
     assert out.flags.c_contiguous, "OpenCV would fill a copy"
     size = out.shape[0]
     x, y, width, height = rectangle
@@ -85,10 +87,10 @@ def cut_rectangle(frame: ByteArray, rectangle: tuple[int, int, int, int], out: B
     if right <= left or bottom <= top:
         out[:] = fill
         return
-    inside = frame[top:bottom, left:right]
+    inside = frame[top:bottom, left:right].astype(out.dtype, copy=False)
     if inside.shape[:2] == (height, width):
         cv2.resize(inside, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
-    elif max(width, height) <= _LARGEST_PADDED_RATIO * size:
+    elif max(width, height) <= LARGEST_PADDED_RATIO * size:
         margins = (top - y, y + height - bottom, left - x, x + width - right)
         padded = cv2.copyMakeBorder(inside, *margins, cv2.BORDER_CONSTANT, value=fill)
         cv2.resize(padded, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)

@@ -4,6 +4,8 @@ a descriptor for longer than the send timeout."""
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from functools import partial
 from typing import Any, cast
 
@@ -42,7 +44,14 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
         finally:
             if not self.disconnected:
                 stalled = not self.writable.is_set()
-                self._cut = self.loop.call_later(0.0 if stalled else self._grace_s, self.transport.abort)
+                self._cut = self.loop.call_later(0.0 if stalled else self._grace_s, self._reset)
+
+    def _reset(self) -> None:
+        # Closed without lingering, the kernel tells the peer at once. Else it keeps what the peer has not read, and the
+        # end behind it, for as long as the peer takes nothing.
+        peer = self.transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     async def send(self, message: Any) -> None:
         """As uvicorn's, but a refused handshake counts as completed, so that it is not logged as a failure of ours."""

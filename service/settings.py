@@ -10,9 +10,10 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.runtimes.kinds import Precision, RuntimeKind
@@ -68,8 +69,8 @@ class ModelSettings(_Section):
     )
     admin: bool = Field(
         default=False,
-        description="Let models be loaded and retired over the API. There are no keys yet: only where everybody who "
-        "reaches the port may do so",
+        description="Let models be loaded and retired over the API: by keys with the scope `admin`, or by everybody "
+        "where there are no keys",
     )
 
     @property
@@ -102,6 +103,51 @@ class LimitSettings(_Section):
         default=60.0, gt=0, description="Time without a frame after which a socket is closed (4408)"
     )
     detached_ttl_s: int = Field(default=120, ge=0, le=3600, description="How long a session without a socket is kept")
+
+
+class AuthSettings(_Section):
+    """Who may use the server. Without keys and tokens everybody may, and then it listens on loopback alone."""
+
+    keys: Path | None = Field(
+        default=None, description="File of API keys, made by `lockon keys`; naming one makes credentials necessary"
+    )
+    pepper: SecretStr = Field(
+        default=SecretStr(""), description="Secret that goes into the hashes of the keys; set it before the first key"
+    )
+    jwks: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Address of a token issuer's public keys; naming one lets its JWTs in, and makes credentials "
+        "necessary. https, or http on loopback",
+    )
+    issuer: str | None = Field(default=None, description="`iss` that tokens must have")
+    audience: str | None = Field(default=None, description="`aud` that tokens must have")
+    algorithms: list[Literal["EdDSA", "ES256", "RS256"]] = Field(
+        default=["EdDSA", "ES256", "RS256"], min_length=1, description="Signatures that tokens may have"
+    )
+    allow_anonymous: bool = Field(
+        default=False,
+        description="Serve everybody without credentials on an address that others reach, too: only where something "
+        "else decides who gets to the port",
+    )
+
+    @property
+    def required(self) -> bool:
+        """Whether callers need credentials."""
+        return self.keys is not None or self.jwks is not None
+
+
+class QuotaSettings(_Section):
+    """What one key, or one tenant of a token, may use. Without credentials there are no quotas."""
+
+    sessions: int = Field(default=8, ge=1, description="Sessions at once; further ones get 429 rate-limited")
+    frames_per_s: float = Field(
+        default=480.0,
+        gt=0,
+        description="Frames of all its sessions; those beyond are dropped, at four times as many "
+        "the socket is closed (4429)",
+    )
+    bytes_per_s: float = Field(default=40e6, gt=0, description="Bytes of those frames; likewise, with 4413")
 
 
 class EngineSettings(_Section):
@@ -149,6 +195,8 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     models: ModelSettings = ModelSettings()
+    auth: AuthSettings = AuthSettings()
+    quotas: QuotaSettings = QuotaSettings()
     limits: LimitSettings = LimitSettings()
     engine: EngineSettings = EngineSettings()
     web: WebSettings = WebSettings()
@@ -236,7 +284,9 @@ def settings_page() -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return "none" if value == [] else f"`{value}`"
+    if value is None or value == [] or value == SecretStr(""):
+        return "none"
+    return ", ".join(f"`{item}`" for item in value) if isinstance(value, list) else f"`{value}`"
 
 
 def _type_name(annotation: Any) -> str:
@@ -244,7 +294,10 @@ def _type_name(annotation: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in annotation)
     if hasattr(annotation, "__args__") and getattr(annotation, "__origin__", None) is Literal:
         return ", ".join(f"`{choice}`" for choice in annotation.__args__)
-    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    optional = [choice for choice in get_args(annotation) if choice is not type(None)]
+    if isinstance(annotation, UnionType):
+        return _type_name(optional[0])
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", SecretStr: "text"}
     return names.get(annotation, "list of text")
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from models.package import search_graph, template_graph
 from models.runtimes.base import Runtime
-from models.runtimes.kinds import Precision, RuntimeKind
+from models.runtimes.kinds import GraphFormat, Precision, RuntimeKind
 from models.runtimes.onnx_bound import BoundOnnxRuntime
 from models.runtimes.opening import Graphs, graph_format, open_runtime
 from models.spec import ModelSpec
@@ -22,17 +22,16 @@ class Way(NamedTuple):
     precision: Precision = Precision.F32
     bound: bool = False
 
-    def graphs(self, folder: Path, spec: ModelSpec) -> Graphs:
-        """The files that it reads, in a folder."""
-        suffix = graph_format(self.kind, self.precision).suffix
-        searches = {size: folder / search_graph(size, spec, suffix) for size in spec.search_sizes}
-        return Graphs(folder / template_graph(suffix), searches)
+    @property
+    def format(self) -> GraphFormat:
+        """The files that it reads."""
+        return graph_format(self.kind, self.precision)
 
-    def opened(self, folder: Path, spec: ModelSpec) -> Runtime:
+    def opened(self, graphs: Graphs) -> Runtime:
         """Ready to run, on the processor."""
         if self.bound:
-            return BoundOnnxRuntime(*self.graphs(folder, spec), device="cpu")
-        return open_runtime(self.graphs(folder, spec), self.kind, precision=self.precision)
+            return BoundOnnxRuntime(*graphs, device="cpu")
+        return open_runtime(graphs, self.kind, precision=self.precision)
 
 
 EXACT: Mapping[str, Way] = MappingProxyType({
@@ -42,3 +41,9 @@ EXACT: Mapping[str, Way] = MappingProxyType({
     "torchscript": Way(RuntimeKind.TORCHSCRIPT),
 })  # fmt: skip
 """Those that compute in float32."""
+
+
+def graphs_in(folder: Path, spec: ModelSpec, kind: GraphFormat) -> Graphs:
+    """The graphs that an export wrote into a folder."""
+    searches = {size: folder / search_graph(size, spec, kind.suffix) for size in spec.search_sizes}
+    return Graphs(folder / template_graph(kind.suffix), searches)

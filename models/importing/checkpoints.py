@@ -6,6 +6,7 @@ import pickletools
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def _read_npz(path: Path) -> State:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: _plain(path, name, array) for name, array in file.items()}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise CheckpointInvalid(f"{path}: is no .npz of plain arrays: {_first_sentence(error)}") from error
 
 

@@ -59,6 +59,7 @@ def convert(state: Mapping[str, NDArray[Any]], spec: ModelSpec) -> dict[str, NDA
 def _ours(key: str) -> str:
     for theirs, ours in _BRANCHES.items():
         if key.startswith(theirs):
-            layer = renamed(key.replace(theirs, "backbone.", 1), RESNET50, _REDUCE)
-            return layer.replace("backbone.", ours, 1)
+            layer = key.replace(theirs, "backbone.", 1)
+            known = renamed(layer, RESNET50, _REDUCE)
+            return key if known == layer else known.replace("backbone.", ours, 1)
     return renamed(key, _HEAD)

@@ -25,7 +25,7 @@ MAX_BATCH = 4096
 
 
 class Example(NamedTuple):
-    """Inputs of the two graphs for a batch of made-up targets."""
+    """Inputs of the two graphs for a batch of targets."""
 
     template: Tensor
     search: Tensor
@@ -121,16 +121,20 @@ def _export(
 ) -> None:
     # The exporter tells of packages that it could use and does not need.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    torch.onnx.export(
-        module.eval(),
-        inputs,
-        path,
-        input_names=input_names,
-        output_names=output_names,
-        dynamic_shapes=dynamic_shapes,
-        external_data=False,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # It tells of its own tree functions, and of dynamic axes that it could name alike.
+        warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\)", FutureWarning)
+        warnings.filterwarnings("ignore", "# The axis name", UserWarning)
+        torch.onnx.export(
+            module.eval(),
+            inputs,
+            path,
+            input_names=input_names,
+            output_names=output_names,
+            dynamic_shapes=dynamic_shapes,
+            external_data=False,
+            verbose=False,
+        )
 
 
 def _write_torchscript(network: nn.Module, spec: ModelSpec, folder: Path, kind: GraphFormat) -> dict[str, Path]:

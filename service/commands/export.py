@@ -1,4 +1,4 @@
-"""`lockon export`: from a checkpoint to a model package."""
+"""`lockon export`: from a checkpoint, or a package that has weights, to a model package."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
+from models.runtimes.kinds import GraphFormat
 from service.commands.failures import CommandFailed, reported, require_train_extra
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `lockon train`.", exists=True, dir_okay=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the package.")],
+    source: Annotated[str, typer.Argument(help="Checkpoint of `lockon train`, or a package by name or folder.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the package; by default the source package's own.")
+    ] = None,
+    formats: Annotated[
+        list[GraphFormat] | None,
+        typer.Option("--format", "-f", help="Graphs to write, ONNX by default; may be given several times."),
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option("--frames", help="Folder of pictures to check the graphs on.", exists=True, file_okay=False),
+    ] = None,
     scores: Annotated[
         Path | None,
         typer.Option("--scores", help="JSON of `lockon evaluate`, whose means the package states.", dir_okay=False),
@@ -25,18 +36,33 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a checkpoint as a model package: manifest, weights and the two graphs, checked against the network."""
+    """Write a model package: manifest, weights, and the two graphs in each format, checked against the network."""
     with reported():
         require_train_extra()
         measured = _means(scores) if scores else {}
-    from models.package import PackageInvalid
+    from models.package import PackageInvalid, available, find_package
+    from models.runtimes.base import GraphInvalid
     from models.spec import SpecInvalid
-    from training.export import ExportFailed
-    from training.export import export as run
+    from training.export import ExportFailed, export_package
+    from training.export import export as export_checkpoint
 
-    with reported(PackageInvalid, SpecInvalid, ExportFailed, ValueError):
-        exported = run(checkpoint, out, scores=measured, recipe=recipe)
-    typer.echo(f"{exported.package.folder}: graphs differ from the network by at most {exported.difference:.2g}")
+    if not Path(source).exists() and source not in available():
+        raise typer.BadParameter(f"there is no checkpoint or package {source}", param_hint="SOURCE")
+    with reported(PackageInvalid, SpecInvalid, ExportFailed, GraphInvalid, ValueError):
+        chosen = formats or [GraphFormat.ONNX]
+        if Path(source).is_file():
+            if out is None:
+                raise CommandFailed("a checkpoint needs --out, the folder of its package")
+            exported = export_checkpoint(
+                Path(source), out, formats=chosen, frames=frames, scores=measured, recipe=recipe
+            )
+        else:
+            if scores or recipe:
+                raise CommandFailed("--scores and --recipe go with a checkpoint; a package has its own")
+            package = find_package(source)
+            exported = export_package(package, out or package.folder, formats=chosen, frames=frames)
+    for kind, difference in exported.differences.items():
+        typer.echo(f"{exported.package.folder}: {kind} graphs differ from the network by at most {difference:.2g}")
 
 
 def _means(path: Path) -> dict[str, Any]:

@@ -12,16 +12,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from models.package import read_package
 from models.variants import VARIANTS
+from service.cli import app
 from tests.drawing import Drawing
 from tests.foreign import as_training_writes, tinyconv_state
 
 DRAWING = Drawing()
 
+Run = subprocess.CompletedProcess[str]
 
-def lockon(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+
+def lockon(folder: Path, *arguments: str | Path, **environment: str) -> Run:
     code = "from service.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -52,25 +56,24 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def imported(
-    checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def imported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     """A user's folder after an import, and what the command said."""
     folder = tmp_path_factory.mktemp("home")
     return folder, lockon(folder, "models", "import", checkpoint, "--name", "mine")
 
 
 @pytest.fixture
-def package(imported: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> Path:
+def package(imported: tuple[Path, Run], tmp_path: Path) -> Path:
     """A copy of the imported package, to be damaged."""
     return Path(shutil.copytree(imported[0] / "packages" / "mine", tmp_path / "mine"))
 
 
 def test_a_checkpoint_becomes_a_package_in_the_folder_that_the_command_names(
-    imported: tuple[Path, subprocess.CompletedProcess[str]], checkpoint: Path
+    imported: tuple[Path, Run], checkpoint: Path
 ) -> None:
     folder, run = imported
     assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
     first, difference, hint = run.stdout.splitlines()
     assert first == "packages/mine: siamfcpp_tinyconv, found by its names and shapes"
     assert difference.startswith("graphs differ from the network by at most ")
@@ -80,9 +83,7 @@ def test_a_checkpoint_becomes_a_package_in_the_folder_that_the_command_names(
     assert package.origin["files"] == {"epoch-19.pkl": hashlib.sha256(checkpoint.read_bytes()).hexdigest()}
 
 
-def test_an_imported_model_is_listed_and_tracks(
-    imported: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_an_imported_model_is_listed_and_tracks(imported: tuple[Path, Run], tmp_path: Path) -> None:
     folder, _ = imported
     known = {"LOCKON_MODELS__FOLDERS": json.dumps([str(folder / "packages")])}
     listing = lockon(folder, "models", **known)
@@ -142,3 +143,11 @@ def test_a_spec_that_does_not_fit_the_graphs_is_refused(package: Path, part: str
     DRAWING.write_sequence(package.parent / "ant", 2)
     said = refusal(package.parent, "evaluate", package.parent / "ant", "--model", package)
     assert "the graphs do not take what the spec says" in said
+
+
+def test_without_the_extra_the_pip_command_is_named(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a machine without torch: the finder says that there is none.
+    monkeypatch.setattr("service.commands.failures.find_spec", lambda _name: None)
+    run = CliRunner().invoke(app, ["models", "import", str(checkpoint)])
+    assert run.exit_code == 1
+    assert "pip install 'lockon[train]'" in run.output

@@ -18,7 +18,7 @@ from models.tracker import Tracker
 from models.variants import VARIANTS
 from tests.foreign import as_training_writes
 from tests.golden.conftest import frame, golden
-from tests.nanotrack import checkpoint_file
+from tests.nanotrack import checkpoint
 
 pytestmark = pytest.mark.shared
 
@@ -92,4 +92,4 @@ def test_variables_of_tensorflow_are_recognised_and_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nanotrack_v1", "nanotrack_v2", "nanotrack_v3"])
 def test_the_published_files_of_nanotrack_are_recognised_and_run(name: str) -> None:
-    assert_found_and_running(checkpoint_file(name), name)
+    assert_found_and_running(checkpoint(name), name)

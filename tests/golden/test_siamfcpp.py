@@ -45,7 +45,10 @@ FOLDERS = {
 }
 REPOSITORY = "MegviiDetection/video_analyst"
 
-SLOW_STEPS = {"alexnet_got10k", "alexnet_multi_temp", "googlenet_got10k", "googlenet_multi_temp", "googlenet_x399"}
+SLOW_STEPS = {
+    *("alexnet_got10k", "alexnet_multi_temp"),
+    *("googlenet_vot", "googlenet_got10k", "googlenet_multi_temp", "googlenet_x399"),
+}
 SLOW_RUNS = SLOW_STEPS | {"googlenet_longterm"}
 """GoogLeNet takes half a second for a frame; for every day there is one track for each network and kind of loop."""
 

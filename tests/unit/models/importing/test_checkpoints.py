@@ -10,7 +10,7 @@ import tarfile
 import types
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ class Command:
 class Python2Pickler(pickle._Pickler):  # type: ignore[misc]
     """Writes text as Python 2 did: as bytes of latin1."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def save_text(self, text: str) -> None:
         data = text.encode("latin1")

@@ -100,7 +100,7 @@ def test_missing_unexpected_and_misshapen_weights_are_reported(tmp_path: Path) -
 
 
 def test_weights_of_no_known_tracker_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ImportRefused, match="no known tracker has these weights .*conv1.weight.* pysot"):
+    with pytest.raises(ImportRefused, match=r"no known tracker has these weights .*conv1\.weight.* pysot"):
         load_network(saved(tmp_path, {"conv1.weight": torch.ones(2)}))
 
 
