@@ -24,7 +24,7 @@ from service.engine.decoding import HostDecoder
 from service.engine.models import Loader, Models
 from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
-from service.engine.views import model_view
+from service.engine.views import runtime_view
 from service.settings import ModelSettings, Settings
 from service.telemetry.metrics import Metrics
 
@@ -91,7 +91,13 @@ def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractA
         scheduler = Scheduler(engine.workers, engine.max_batch, asyncio.get_running_loop(), metrics)
         registry = Registry(served, settings.limits, scheduler, metrics)
         app.state.metrics, app.state.scheduler, app.state.registry = metrics, scheduler, registry
-        _log.info("ready", kind="ready", workers=engine.workers, models=[model_view(one) for one in served.all()])
+        _log.info(
+            "ready",
+            kind="ready",
+            workers=engine.workers,
+            models=list(served.ready),
+            **runtime_view(served.chosen(None)),
+        )
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(registry.keep_sweeping()), tasks.create_task(metrics.watch_loop())]
             try:

@@ -88,6 +88,12 @@ class LimitSettings(_Section):
     max_pixels: int = Field(default=8_300_000, ge=256, description="Largest image, width times height")
     max_targets: int = Field(default=8, ge=1, le=64, description="Targets of a session")
     max_sessions: int = Field(default=64, ge=1, description="Sessions at once; further ones get 503 no-capacity")
+    min_fps: float = Field(
+        default=5.0,
+        ge=0,
+        description="Frames a second that each session is promised: further sessions get 503 no-capacity where the "
+        "measured cost of a frame leaves no room for that; 0 switches this off",
+    )
     must_queue: int = Field(default=8, ge=1, le=64, description="Must-process frames of a session that may wait")
     must_queue_bytes: int = Field(default=16 * MIB, ge=1024, description="Bytes of those frames")
     ring_frames: int = Field(

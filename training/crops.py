@@ -14,7 +14,7 @@ from models.networks.exporting import Example
 from models.runtimes.base import ByteArray
 from models.spec import ModelSpec
 
-MAX_TARGETS = 8
+MAX_TARGETS = 3
 """Pictures that are looked at: as many make the second batch."""
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

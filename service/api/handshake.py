@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import WebSocket
 from starlette.requests import HTTPConnection
 
-from service.api.origins import is_loopback, origin_allowed
+from service.api.origins import origin_allowed
 from service.api.problems import Problem, problem_response
 from service.engine.session import Session
+from service.security.addresses import is_loopback
 from service.settings import Settings
 
 SUBPROTOCOL = "lockon.v1"

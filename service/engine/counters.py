@@ -15,6 +15,7 @@ class Drop(StrEnum):
 
     NEWER = "newer"
     CAPACITY = "capacity"
+    QUOTA = "quota"
     NO_TARGET = "no_target"
     DETACHED = "detached"
     SHUTDOWN = "shutdown"

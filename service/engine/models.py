@@ -22,6 +22,7 @@ import structlog
 from models.package import DUMMY, PackageInvalid, available
 from models.runtimes.kinds import RuntimeUnavailable
 from models.tracker import Tracker
+from service.engine.admission import Costs
 from service.engine.counters import Tally
 from service.engine.decoding import Decoder
 from service.engine.steps import Stepper
@@ -72,6 +73,7 @@ class Model:
     stepper: Stepper
     tally: Tally
     state: ModelState = ModelState.READY
+    costs: Costs = field(default_factory=Costs)
     loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -143,7 +145,8 @@ class Models:
         if default or not self.default:
             self.default = name
         seconds = round(perf_counter() - began_s, 3)
-        _log.info("model loaded", kind="model_loaded", model=name, default=self.default, seconds=seconds)
+        runs_on = {"runtime": tracker.runtime.name, "device": tracker.runtime.device}
+        _log.info("model loaded", kind="model_loaded", model=name, default=self.default, seconds=seconds, **runs_on)
         return model
 
     async def follow(self, sources: Sequence[str]) -> None:

@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import OrderedDict
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 
 import structlog
 
+from service.engine.admission import has_room
 from service.engine.counters import Drop
-from service.engine.models import Models
+from service.engine.models import Model, Models
 from service.engine.scheduler import Scheduler
-from service.engine.session import Session
+from service.engine.session import Session, unlimited
 from service.ids import new_id
 from service.protocol import results
 from service.protocol.messages import CreateRequest
+from service.security.quotas import Quotas
 from service.settings import LimitSettings
 from service.telemetry.metrics import Metrics
 
 TOMBSTONE_S = 600.0
 MAX_TOMBSTONES = 1000
 SWEEP_S = 0.5
+RETRY_AFTER_S = (5, 30)
+"""When to ask again for what others have: about when a session may have ended, and not all at once."""
 
 _log = structlog.get_logger("lockon.sessions")
 
 
-class ServerFull(RuntimeError):
-    """There are as many sessions as are allowed."""
+class NoRoom(RuntimeError):
+    """A session cannot be had now; `retry_after_s` is when to ask again."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.retry_after_s = random.randint(*RETRY_AFTER_S)
+
+
+class ServerFull(NoRoom):
+    """There are as many sessions as are allowed, or as the machine can carry."""
+
+
+class QuotaUsed(NoRoom):
+    """The caller has as many sessions as its quota allows."""
 
 
 class SessionMissing(KeyError):
@@ -41,14 +59,22 @@ class SessionMissing(KeyError):
 class Registry:
     """The sessions, by id."""
 
-    def __init__(self, models: Models, limits: LimitSettings, scheduler: Scheduler, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        models: Models,
+        limits: LimitSettings,
+        scheduler: Scheduler,
+        metrics: Metrics,
+        quotas: Quotas | None = None,
+    ) -> None:
         self.models = models
         self.limits = limits
         self.metrics = metrics
         self._scheduler = scheduler
+        self._quotas = quotas
         self._sessions: dict[str, Session] = {}
         self._created: dict[str, datetime] = {}
-        self._tombstones: OrderedDict[str, float] = OrderedDict()
+        self._tombstones: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -58,16 +84,33 @@ class Registry:
         """Compressed bytes that all sessions keep."""
         return sum(session.held_bytes for session in self._sessions.values())
 
-    @property
-    def full(self) -> bool:
-        """True if no further session may be created."""
-        return len(self._sessions) >= self.limits.max_sessions
+    def check_room(self, owner: str, model: Model | None = None) -> None:
+        """Raises ServerFull or QuotaUsed if that owner cannot have one more session, of that model where it is known."""
+        try:
+            self._check_room(owner, model)
+        except NoRoom as error:
+            self.metrics.admission("quota" if isinstance(error, QuotaUsed) else "capacity")
+            raise
 
-    def create(self, request: CreateRequest, *, pointer: str = "") -> Session:
-        """A new session; `pointer` is where the request stands in its message. Raises UnknownModel, ServerFull."""
-        model = self.models.chosen(request.model)
-        if self.full:
+    def _check_room(self, owner: str, model: Model | None) -> None:
+        if self._quotas is not None:
+            mine = sum(session.owner == owner for session in self._sessions.values())
+            if mine >= self._quotas.sessions:
+                raise QuotaUsed(f"this key has {mine} sessions; the limit is {self._quotas.sessions}")
+        if len(self._sessions) >= self.limits.max_sessions:
             raise ServerFull(f"{len(self._sessions)} sessions; the limit is {self.limits.max_sessions}")
+        costs_s = (session.costs.typical_s or _typical_s(session.model) for session in self._sessions.values())
+        new_s = _typical_s(model) if model is not None else 0.0
+        if not has_room(costs_s, new_s, workers=self._scheduler.workers, min_fps=self.limits.min_fps):
+            raise ServerFull(f"one more session would leave some with less than {self.limits.min_fps:g} frames/s")
+
+    def create(self, request: CreateRequest, owner: str = "", *, pointer: str = "") -> Session:
+        """A new session of that owner's; `pointer` is where the request stands in its message.
+
+        Raises UnknownModel, ServerFull or QuotaUsed."""
+        model = self.models.chosen(request.model)
+        self.check_room(owner, model)
+        self.metrics.admission()
         session = Session(
             new_id("ses"),
             request,
@@ -76,6 +119,8 @@ class Registry:
             self._scheduler.wake,
             perf_counter(),
             pointer=pointer,
+            owner=owner,
+            quota=partial(self._quotas.take, owner) if self._quotas is not None else unlimited,
         )
         self._sessions[session.id] = session
         self._created[session.id] = datetime.now(UTC)
@@ -83,15 +128,26 @@ class Registry:
         return session
 
     def find(self, session_id: str) -> Session:
-        """The session with that id; raises SessionMissing."""
+        """The session with that id, whoever has it; raises SessionMissing."""
         session = self._sessions.get(session_id)
         if session is None:
             raise SessionMissing(session_id, gone=session_id in self._tombstones)
         return session
 
+    def find_own(self, session_id: str, owner: str) -> Session:
+        """The session with that id if it is that owner's; anybody else's is as unknown as one that never was."""
+        session = self._sessions.get(session_id)
+        if session is None or session.owner != owner:
+            raise SessionMissing(session_id, gone=self._tombstones.get(session_id, (0.0, None))[1] == owner)
+        return session
+
     def created_at(self, session: Session) -> datetime:
         """When the session was created."""
         return self._created[session.id]
+
+    def owned(self, owner: str) -> list[Session]:
+        """Every session of that owner's, the newest first."""
+        return [session for session in self.all() if session.owner == owner]
 
     def all(self) -> list[Session]:
         """Every session, the newest first."""
@@ -107,7 +163,7 @@ class Registry:
         session.close(drop)
         created = self._created.pop(session.id)
         self._scheduler.forget(session)
-        self._tombstones[session.id] = perf_counter()
+        self._tombstones[session.id] = (perf_counter(), session.owner)
         while len(self._tombstones) > MAX_TOMBSTONES:
             self._tombstones.popitem(last=False)
         self.metrics.session_closed(reason)
@@ -127,7 +183,7 @@ class Registry:
                 session.fail()
         in_use = {session.model for session in self._sessions.values()}
         self.models.release(in_use | self._scheduler.models_at_work())
-        while self._tombstones and now_s - next(iter(self._tombstones.values())) > TOMBSTONE_S:
+        while self._tombstones and now_s - next(iter(self._tombstones.values()))[0] > TOMBSTONE_S:
             self._tombstones.popitem(last=False)
 
     def _sweep_one(self, session: Session, now_s: float) -> None:
@@ -152,3 +208,7 @@ class Registry:
         while True:
             await asyncio.sleep(SWEEP_S)
             self.sweep(perf_counter())
+
+
+def _typical_s(model: Model) -> float:
+    return model.costs.typical_s or 0.0

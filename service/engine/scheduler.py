@@ -51,6 +51,11 @@ class Scheduler:
         """The session is closed."""
         self._served.pop(session.id, None)
 
+    @property
+    def workers(self) -> int:
+        """Threads that work off batches."""
+        return self._workers.count
+
     def models_at_work(self) -> set[Model]:
         """Models of which a worker has a batch, whether or not its sessions still exist."""
         return {session.model for session in self._out.values()}
@@ -105,8 +110,12 @@ class Scheduler:
 
     def _done(self, batch: Batch, outcomes: list[Outcome]) -> None:
         now_s = perf_counter()
+        seconds = now_s - (batch.began_s or now_s)
         for job, outcome in zip(batch.jobs, outcomes, strict=True):
             session = self._out.pop(job.session)
+            if job.frame is not None:
+                for costs in (session.costs, batch.model.costs):
+                    costs.add(seconds / len(batch.jobs))
             try:
                 session.finish(outcome, now_s)
             except Exception:
@@ -119,4 +128,4 @@ class Scheduler:
         sizes = [outcome.timings.batch for outcome in outcomes if outcome.estimates]
         if sizes:
             batch.model.tally.ran(max(sizes))
-        self._meter.batch(batch.model.tracker.runtime.device, outcomes, now_s - (batch.began_s or now_s))
+        self._meter.batch(batch.model.tracker.runtime.device, outcomes, seconds)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from models.presence import State
 from models.target import Estimate, Target
+from service.engine.admission import Costs
 from service.engine.backlog import Backlog, QueueFull, Ring
 from service.engine.clocks import AgeClock, Rate
 from service.engine.counters import Counters, Drop
@@ -21,6 +22,7 @@ from service.protocol import results
 from service.protocol.header import Frame, FrameRejected, Reason, read_frame
 from service.protocol.messages import CreateRequest, Operation
 from service.protocol.results import Payload
+from service.security.quotas import Verdict
 from service.settings import LimitSettings
 
 EMPTY_RESULT_INTERVAL_S = 0.5
@@ -29,6 +31,15 @@ BAD_FRAMES = 20
 BAD_FRAMES_WINDOW_S = 10.0
 
 SessionState = Literal["created", "live", "detached", "closed"]
+Quota = Callable[[int, float], Verdict]
+"""Counts in a frame of so many bytes at that time."""
+
+_FLOODS = {Verdict.FRAMES_FLOOD: (4429, "rate_limited: far"), Verdict.BYTES_FLOOD: (4413, "quota_bytes: far")}
+
+
+def unlimited(_size: int, _now_s: float) -> Verdict:
+    """The quota of those who have none."""
+    return Verdict.WITHIN
 
 
 class Session:
@@ -44,8 +55,11 @@ class Session:
         now_s: float,
         *,
         pointer: str = "",
+        owner: str = "",
+        quota: Quota = unlimited,
     ) -> None:
         self.id = id
+        self.owner = owner
         self.request = request
         self.model = model
         self.state: SessionState = "created"
@@ -53,11 +67,13 @@ class Session:
         self.want = request.result
         self.followed: dict[str, Followed] = {}
         self.counters = Counters(model.tally)
+        self.costs = Costs()
         self.rate_in, self.rate_out = Rate(), Rate()
         self.last_frame_s = now_s
         self.detached_s = now_s
         self.outbox: Outbox | None = None
         self._limits = limits
+        self._quota = quota
         self._on_work = on_work
         self._backlog = Backlog(limits.must_queue, limits.must_queue_bytes)
         self._ring = Ring(limits.ring_frames, limits.ring_bytes)
@@ -127,6 +143,7 @@ class Session:
         self.counters.receive()
         self.rate_in.add(now_s)
         self.last_frame_s = now_s
+        verdict = self._quota(len(data), now_s)
         try:
             frame = read_frame(data, self._last_seq, self._limits.max_pixels, now_s)
         except FrameRejected as error:
@@ -136,6 +153,9 @@ class Session:
         if self.state == "closed" or self._failed:  # its socket is about to be closed
             self.counters.drop(Drop.DETACHED)
             return
+        if verdict is not Verdict.WITHIN:
+            self._over_quota(frame, verdict, now_s)
+            return
         self._ring.put(frame)
         self._operations.arrived(frame)
         starting = len(self._operations) > 0 or (self._job is not None and len(self._job.orders) > 0)
@@ -143,15 +163,27 @@ class Session:
             self.counters.drop(Drop.NO_TARGET)
             self._send_empty(frame, now_s)
             return
-        must = frame.must_process or self.request.mode == "every"
         try:
-            replaced = self._backlog.put(frame, must=must)
+            replaced = self._backlog.put(frame, must=self._must(frame))
         except QueueFull as error:
             self.counters.drop(Drop.CAPACITY)
             self._send(results.error("must_queue_full", str(error), seq=frame.seq))
             return
         self.counters.drop(Drop.NEWER, replaced is not None)
         self._on_work(self)
+
+    def _must(self, frame: Frame) -> bool:
+        return frame.must_process or self.request.mode == "every"
+
+    def _over_quota(self, frame: Frame, verdict: Verdict, now_s: float) -> None:
+        self.counters.drop(Drop.QUOTA)
+        if self.outbox is not None and verdict in _FLOODS:
+            code, words = _FLOODS[verdict]
+            self.outbox.close(code, f"{words} beyond what this key may send")
+        elif self._must(frame):
+            self._send(results.error("rate_limited", "beyond what this key may send", seq=frame.seq))
+        else:
+            self.warn("degraded_rate", "frames beyond what this key may send are dropped", now_s, reason="quota")
 
     def operate(self, operation: Operation, now_s: float) -> None:
         """An operation on the targets."""
@@ -256,7 +288,7 @@ class Session:
         self.rate_out.add(now_s)
         if self.outbox is None:
             return
-        if frame.must_process or self.request.mode == "every":
+        if self._must(frame):
             self.outbox.put(draft)
         else:
             self.outbox.put_newest(draft)

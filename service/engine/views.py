@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from models.package import DUMMY
 from models.presence import State
 from models.target import Estimate, Target
 from models.tracker import Tracker
@@ -17,21 +18,25 @@ WINDOW_MARGIN = 0.25
 
 
 def model_view(model: Model) -> Payload:
-    """What a model is: in `welcome`, in /v1/models and in the log."""
-    spec, runtime = model.tracker.spec, model.tracker.runtime
+    """What a model is, in `welcome` and in /v1/models."""
+    spec = model.tracker.spec
     return {
         "id": model.id,
         "state": model.state,
         "family": spec.family,
-        "architecture": spec.network.architecture,
+        # The dummy has no network.
+        "architecture": None if model.tracker.runtime.name == DUMMY else spec.network.architecture,
         "input": spec.crop.search_size,
         "template": spec.crop.template_size,
         "search_sizes": list(spec.search_sizes),
         "search_factor": round(spec.crop.search_size / spec.crop.template_size, 3),
-        "runtime": runtime.name,
-        "device": runtime.device,
-        "precision": runtime.precision,
-    }
+    } | runtime_view(model)
+
+
+def runtime_view(model: Model) -> Payload:
+    """What runs a model, where, and in which numbers: what it does, which may be less than what was asked for."""
+    runtime = model.tracker.runtime
+    return {"runtime": runtime.name, "device": runtime.device, "precision": str(runtime.precision)}
 
 
 def target_view(entry: Followed, target: Target, estimate: Estimate | None, lost_ms: float | None) -> Payload:

@@ -43,6 +43,7 @@ class Metrics:
 
         self._sessions = gauge("sessions", "Sessions that exist", "state", "model")
         self._closed = counter("sessions_closed_total", "Sessions closed", "reason")
+        self._admission = counter("admission_total", "Sessions asked for", "result", "reason")
         self._connections = gauge("connections", "Open sockets")
         self._connections_opened = counter("connections_opened_total", "Sockets opened")
         self._connections_closed = counter("connections_closed_total", "Sockets closed", "code")
@@ -86,6 +87,10 @@ class Metrics:
     def session_closed(self, reason: str) -> None:
         """A session was closed."""
         self._closed.labels(reason).inc()
+
+    def admission(self, refused: str = "") -> None:
+        """A session was asked for, and refused for that reason (a short name from a closed list) if one is given."""
+        self._admission.labels("refused" if refused else "admitted", refused).inc()
 
     def connection_opened(self) -> None:
         """A socket was opened."""

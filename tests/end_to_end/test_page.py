@@ -243,7 +243,6 @@ def test_another_model_takes_the_targets_over(
         drag_on_target(page, recording)
         wait_for_results(page, 3)
         page.select_option("#model", "second")
-        wait_until(page, "window.lockonPage.result === null && window.lockonPage.connection !== 'closed'")
         wait_for_results(page, 5)
         assert np.median(overlaps(page, recording, samples=6)) > 0.7
         (session,) = server.app.state.registry.all()

@@ -1,0 +1,38 @@
+"""Whether there is room for one more session: what its frames will cost, by measurement, against what the workers can do."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from statistics import median
+
+UTILISATION = 0.75
+"""Share of the workers' time that can be promised: above it waiting grows faster than work."""
+HEADROOM = 0.85
+"""Share of that which new sessions may fill; the rest is for those that are there."""
+REMEMBERED = 64
+LEAST_FRAMES = 8
+
+
+class Costs:
+    """What the last frames of a session or of a model took of a worker, in seconds each."""
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque(maxlen=REMEMBERED)
+
+    def add(self, seconds: float) -> None:
+        """One more frame."""
+        self._last.append(seconds)
+
+    @property
+    def typical_s(self) -> float | None:
+        """The median, which one hiccup does not move; None until there are a few frames."""
+        return median(self._last) if len(self._last) >= LEAST_FRAMES else None
+
+
+def has_room(costs_s: Iterable[float], new_s: float, *, workers: int, min_fps: float) -> bool:
+    """Whether every session can still have `min_fps` frames a second if one joins whose frames cost `new_s`.
+
+    `costs_s` are the costs of a frame for the sessions that exist. A server without any always has room for one."""
+    present = list(costs_s)
+    return not present or (sum(present) + new_s) * min_fps <= workers * UTILISATION * HEADROOM
