@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.frames import FrameLike, Picture
 from models.geometry import Box, Size
 from models.runtimes.base import ByteArray
 
@@ -66,28 +67,31 @@ def mean_colour(frame: ByteArray) -> Colour:
     return int(blue), int(green), int(red)
 
 
-def cut(frame: ByteArray, window: Window, out: ByteArray, fill: Colour) -> None:
+def cut(frame: FrameLike, window: Window, out: ByteArray, fill: Colour) -> None:
     """Cuts a window of whole pixels out of the (H, W, 3) frame and scales it into `out`, (S, S, 3), C-contiguous.
 
-    What lies outside the frame is `fill`. The frame is neither changed nor copied as a whole.
+    What lies outside the frame, or outside the part that is at hand, is `fill`. The frame is neither changed nor
+    copied as a whole.
     """
     side = int(window.side)
     cut_rectangle(frame, (int(window.x), int(window.y), side, side), out, fill)
 
 
-def cut_rectangle(frame: ByteArray, rectangle: tuple[int, int, int, int], out: NDArray[Any], fill: Colour) -> None:
+def cut_rectangle(frame: FrameLike, rectangle: tuple[int, int, int, int], out: NDArray[Any], fill: Colour) -> None:
     """`cut` for x, y, width and height in pixels: the rectangle is stretched to the square `out`.
 
     `out` may be float32, too, for a rectangle of up to LARGEST_PADDED_RATIO times its side."""
     assert out.flags.c_contiguous, "OpenCV would fill a copy"
     size = out.shape[0]
-    x, y, width, height = rectangle
+    picture = Picture.of(frame)
+    pixels, (x, y, width, height) = picture.pixels, rectangle
+    x, y = x - picture.x, y - picture.y
     left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + width, frame.shape[1]), min(y + height, frame.shape[0])
+    right, bottom = min(x + width, pixels.shape[1]), min(y + height, pixels.shape[0])
     if right <= left or bottom <= top:
         out[:] = fill
         return
-    inside = frame[top:bottom, left:right].astype(out.dtype, copy=False)
+    inside = pixels[top:bottom, left:right].astype(out.dtype, copy=False)
     if inside.shape[:2] == (height, width):
         cv2.resize(inside, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
     elif max(width, height) <= LARGEST_PADDED_RATIO * size:

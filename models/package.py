@@ -27,7 +27,6 @@ from models.tracker import Tracker
 
 FORMAT = 1
 MANIFEST = "model.json"
-TEMPLATE_GRAPH = "template.onnx"
 WEIGHTS = "weights.safetensors"
 MODEL_CARD = "MODEL_CARD.md"
 DUMMY = "dummy"

@@ -52,6 +52,13 @@ def advance_long_term(presence: Presence, lost: bool, score: float, spec: Presen
     return Presence(_visible(presence, score, spec))
 
 
+def in_doubt(before: Presence, after: Presence) -> Presence:
+    """What `after` may be at best if the frame did not show all that was looked at: uncertain, and still lost."""
+    if after.state in (State.LOST, State.REACQUIRED):
+        return Presence(State.LOST, before.low + 1)
+    return Presence(State.UNCERTAIN, after.low)
+
+
 def _visible(presence: Presence, score: float, spec: PresenceSpec) -> State:
     """Between the two thresholds nothing changes: a target that was never sure of, or was doubted, stays doubted."""
     doubted = presence.state in (State.INITIALIZING, State.UNCERTAIN)

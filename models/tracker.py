@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from models.crops import Colour, Window
 from models.families import FAMILIES
+from models.frames import FrameLike, Picture, PixelRect
 from models.geometry import Box, Size, kept_in_frame
-from models.presence import Presence, State, advance, advance_long_term
+from models.presence import Presence, State, advance, advance_long_term, in_doubt
 from models.runtimes.base import ByteArray, Features, Runtime
 from models.searching import lost_search_box
 from models.spec import LostSearch, ModelSpec
@@ -27,9 +28,11 @@ class _Look:
     """Where a target is looked for in a frame."""
 
     target: Target
-    frame: ByteArray
+    picture: Picture
     window: Window
     search_size: int
+    complete: bool
+    """whether the picture has all that this look needs"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class _Conclusion:
 class Tracker:
     """Starts and follows targets with one model.
 
-    Frames are (H, W, 3) uint8, BGR. Threads may share a tracker as long as no two use the same target at once.
+    Frames are (H, W, 3) uint8, BGR; for a step a part of one that shows `reach` gives the same boxes. Threads may share
+    a tracker as long as no two use the same target at once.
     """
 
     def __init__(self, spec: ModelSpec, runtime: Runtime) -> None:
@@ -70,31 +74,30 @@ class Tracker:
         """A copy of the target that goes on from `box`, with the templates it has."""
         return replace(target, box=box, place=self._rules.start(box))
 
-    def follow(self, target: Target, frame: ByteArray) -> Estimate:
+    def follow(self, target: Target, frame: FrameLike) -> Estimate:
         """Looks for the target in its next frame and updates it in place."""
         return self.step([(target, frame)])[0]
 
-    def step(self, pairs: Sequence[tuple[Target, ByteArray]]) -> list[Estimate]:
+    def step(self, pairs: Sequence[tuple[Target, FrameLike]]) -> list[Estimate]:
         """Looks for each target in its own next frame (targets may share one), in one run of the search graph.
 
         Targets that are searched in crops of another size take a run of their own. The targets are updated in place,
-        and only once everything has succeeded.
+        and only once everything has succeeded. What a part of a frame lacks counts as lying outside the frame, and
+        such a target is at best uncertain.
         """
         if len({id(target) for target, _ in pairs}) < len(pairs):
             raise ValueError("the same target stands twice in one step; give each target one frame at a time")
-        for _, frame in pairs:
-            _check_frame(frame)
+        looks = [self._look(target, Picture.of(frame)) for target, frame in pairs]
         groups: defaultdict[int, list[int]] = defaultdict(list)
-        for index, (target, _) in enumerate(pairs):
-            groups[self._next_search_size(target)].append(index)
+        for index, look in enumerate(looks):
+            groups[look.search_size].append(index)
         found: dict[int, _Conclusion] = {}
         for search_size, indices in groups.items():
-            found |= zip(indices, self._searched([pairs[i] for i in indices], search_size), strict=True)
+            found |= zip(indices, self._searched([looks[i] for i in indices], search_size), strict=True)
         conclusions = [found[i] for i in range(len(pairs))]
-        templates = [
-            self._templates(target, frame, new) for (target, frame), new in zip(pairs, conclusions, strict=True)
-        ]
-        for (target, _), new, remembered in zip(pairs, conclusions, templates, strict=True):
+        templates = [self._templates(look, new) for look, new in zip(looks, conclusions, strict=True)]
+        for look, new, remembered in zip(looks, conclusions, templates, strict=True):
+            target = look.target
             target.box, target.place = new.estimate.box, new.place
             target.presence, target.lost = new.presence, new.lost
             if remembered is not target.templates:
@@ -105,6 +108,18 @@ class Tracker:
     def next_window(self, target: Target) -> Window:
         """The square of the next frame in which the target will be looked for."""
         return self._rules.search_window(target.place, self.spec.crop, self._next_search_size(target))
+
+    def reach(self, target: Target) -> PixelRect:
+        """The pixels that the target's next step may read: its window and, since some families cut between pixels, one
+        pixel around it."""
+        window = self.next_window(target)
+        left, top = math.floor(window.x) - 1, math.floor(window.y) - 1
+        right, bottom = math.ceil(window.x + window.side) + 1, math.ceil(window.y + window.side) + 1
+        return PixelRect(left, top, right - left, bottom - top)
+
+    def needs_whole(self, target: Target) -> bool:
+        """Whether the target's next step needs the whole frame, wherever it looks."""
+        return self._rules.fills_anew or self._renews_template(target)
 
     def _template(self, frame: ByteArray, place: Box, fill: Colour) -> Features:
         size = self.spec.crop.template_size
@@ -124,18 +139,22 @@ class Tracker:
             return self.spec.long_term.search_size
         return target.search_size
 
-    def _searched(self, pairs: Sequence[tuple[Target, ByteArray]], search_size: int) -> list[_Conclusion]:
+    def _look(self, target: Target, picture: Picture) -> _Look:
+        _check_frame(picture.pixels)
+        complete = picture.whole or (picture.shows(self.reach(target)) and not self._rules.fills_anew)
+        return _Look(target, picture, self.next_window(target), self._next_search_size(target), complete)
+
+    def _searched(self, looks: Sequence[_Look], search_size: int) -> list[_Conclusion]:
         """One run of the search graph for crops of this size."""
-        looks = [_Look(target, frame, self.next_window(target), search_size) for target, frame in pairs]
         crops = self._buffers.take(len(looks), search_size)
         for look, crop in zip(looks, crops, strict=True):
-            self._rules.cut(look.frame, look.window, crop, look.target.fill)
+            self._rules.cut(look.picture, look.window, crop, look.target.fill)
         sizes = [
             self._rules.penalty_size(look.target.place, look.window, self.spec.crop, search_size, look.target.frames)
             for look in looks
         ]
-        loop = np.array([self._loop(target) for target, _ in pairs], np.float32)
-        features = [target.features for target, _ in pairs]
+        loop = np.array([self._loop(look.target) for look in looks], np.float32)
+        features = [look.target.features for look in looks]
         best, peak2 = self.runtime.search(features, crops, np.array(sizes, np.float32), loop)
         # Plain numbers from here on: a few dozen of them, where numpy would only be slower.
         rows = zip(looks, best.tolist(), peak2.tolist(), strict=True)
@@ -150,10 +169,10 @@ class Tracker:
         """What the graph's numbers mean for one target. Numbers that are not finite count as not having seen it."""
         valid = all(map(math.isfinite, best))
         score, ranking, index = (best[4], best[6], int(best[7])) if valid else (0.0, 0.0, 0)
-        target, frame = look.target, _frame_size(look.frame)
+        target, frame = look.target, Size(float(look.picture.frame_width), float(look.picture.frame_height))
         moved = self._moved(look, best) if valid else target.place
         kept = kept_in_frame(moved, frame, self.spec.loop.min_size)
-        lost, presence = self._judged(target, score, ranking)
+        lost, presence = self._judged(look, score, ranking)
         box, place = self._rules.report(kept), kept
         if self.spec.long_term is not None and self.spec.long_term.free_place:
             place = moved
@@ -181,22 +200,31 @@ class Tracker:
         rate = self._rules.rate(penalty, score, ranking) * self.spec.loop.size_lr
         return Box.from_centre(new.cx, new.cy, old.w * (1 - rate) + new.w * rate, old.h * (1 - rate) + new.h * rate)
 
-    def _judged(self, target: Target, score: float, ranking: float) -> tuple[bool, Presence]:
+    def _judged(self, look: _Look, score: float, ranking: float) -> tuple[bool, Presence]:
         """Whether a long-term tracker has lost the target now, and the target's presence."""
-        long_term = self.spec.long_term
+        target, long_term = look.target, self.spec.long_term
         if long_term is None:
-            return False, advance(target.presence, score, self.spec.presence)
-        judged = ranking if long_term.judges_ranking else score
-        lost = judged < long_term.hold or (target.lost and judged <= long_term.found)
-        return lost, advance_long_term(target.presence, lost, score, self.spec.presence)
+            presence = advance(target.presence, score, self.spec.presence)
+        else:
+            judged = ranking if long_term.judges_ranking else score
+            lost = judged < long_term.hold or (target.lost and judged <= long_term.found)
+            presence = advance_long_term(target.presence, lost, score, self.spec.presence)
+        if not look.complete:
+            presence = in_doubt(target.presence, presence)
+        return long_term is not None and presence.state is State.LOST, presence
 
-    def _templates(self, target: Target, frame: ByteArray, new: _Conclusion) -> tuple[Features, ...]:
-        """The target's templates after this frame: every `interval` frames the oldest but the first gives way."""
+    def _renews_template(self, target: Target) -> bool:
         memory = self.spec.memory
-        if memory is None or (target.frames + 1) % memory.interval:
+        return memory is not None and (target.frames + 1) % memory.interval == 0
+
+    def _templates(self, look: _Look, new: _Conclusion) -> tuple[Features, ...]:
+        """The target's templates after this frame: every `interval` frames the oldest but the first gives way, unless
+        there is only a part of the frame to cut the new one from."""
+        target = look.target
+        if not (self._renews_template(target) and look.picture.whole):
             return target.templates
         first, _, *others = target.templates
-        return (first, *others, self._template(frame, new.place, target.fill))
+        return (first, *others, self._template(look.picture.pixels, new.place, target.fill))
 
 
 def _check_frame(frame: ByteArray) -> None:

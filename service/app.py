@@ -16,15 +16,17 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from models.package import ZOO, load_tracker
-from service.api import health, models, sessions, stream
+from service.api import health, models, sessions, stream, tickets
 from service.api.middleware import RequestMeter, SecurityHeaders
 from service.api.problems import add_handlers
 from service.engine.counters import Drop
-from service.engine.decoding import HostDecoder
+from service.engine.decoding import HostDecoder, jpeg_decoder
 from service.engine.models import Loader, Models
 from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
 from service.engine.views import runtime_view
+from service.security.access import Access
+from service.security.quotas import Quotas
 from service.settings import ModelSettings, Settings
 from service.telemetry.metrics import Metrics
 
@@ -46,8 +48,8 @@ def build_app(settings: Settings, loader: Loader | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan(settings, loader or package_loader(settings.models)),
     )
-    app.state.settings = settings
-    for router in (sessions.router, models.router, stream.router, health.router):
+    app.state.settings, app.state.access = settings, Access(settings.auth)
+    for router in (sessions.router, tickets.router, models.router, stream.router, health.router):
         app.include_router(router)
     if settings.metrics.enabled:
         app.include_router(health.metrics_router)
@@ -89,13 +91,15 @@ def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractA
             await served.load(source)
         metrics.warmed(perf_counter() - began_s)
         scheduler = Scheduler(engine.workers, engine.max_batch, asyncio.get_running_loop(), metrics)
-        registry = Registry(served, settings.limits, scheduler, metrics)
+        quotas = Quotas(settings.quotas) if settings.auth.required else None
+        registry = Registry(served, settings.limits, scheduler, metrics, quotas)
         app.state.metrics, app.state.scheduler, app.state.registry = metrics, scheduler, registry
         _log.info(
             "ready",
             kind="ready",
             workers=engine.workers,
             models=list(served.ready),
+            jpeg=jpeg_decoder(),
             **runtime_view(served.chosen(None)),
         )
         async with asyncio.TaskGroup() as tasks:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands import config, evaluate, export, models, serve, track, train
+from service.commands import config, evaluate, export, keys, models, serve, track, train
 
 app = typer.Typer(
     name="lockon",
@@ -44,6 +44,7 @@ _USE, _MODELS = "Use", "Models and training"
 app.command("serve", rich_help_panel=_USE)(serve.serve)
 app.command("track", rich_help_panel=_USE)(track.track)
 app.command("config", rich_help_panel=_USE)(config.config)
+app.add_typer(keys.app, name="keys", rich_help_panel=_USE)
 app.add_typer(models.app, name="models", rich_help_panel=_MODELS)
 app.command("evaluate", rich_help_panel=_MODELS)(evaluate.evaluate)
 app.command("train", rich_help_panel=_MODELS)(train.train)

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from service.app import build_app
 from service.connections import bounded_protocol
 from service.engine.models import Loader, Models
+from service.security.access import check_exposure
 from service.settings import ServerSettings, Settings, SettingsInvalid, load_settings
 from service.telemetry.logs import configure_logs
 
@@ -118,6 +119,8 @@ def run(
 ) -> None:
     """Serves until SIGTERM or SIGINT, on these sockets or on those that the settings name.
 
-    On SIGHUP `reread` gives the settings again, for the models alone."""
+    On SIGHUP `reread` gives the settings again, for the models alone. Raises SettingsInvalid where others could reach
+    a server that lets everybody in."""
+    check_exposure(settings)
     configure_logs(settings.server.log_level, settings.server.log_format)
     Server(server_config(settings, loader), reread).run(list(sockets or listeners(settings.server)))

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from models.networks import build
-from models.networks.exporting import Example, largest_difference, write_graphs
+from models.networks.exporting import LIMITS, Difference, Example, largest_difference, write_graphs
 from models.package import (
     MODEL_CARD,
     WEIGHTS,
@@ -29,9 +29,6 @@ from training import checkpoint, model_card
 from training.crops import examples_from_frames
 from training.recipe import read_recipe
 
-TOLERANCE = 1e-3
-"""Largest difference between the graphs and torch that an export may show, in crop pixels and score."""
-
 _RUNNERS = {
     GraphFormat.ONNX: (RuntimeKind.ONNXRUNTIME, Precision.F32),
     GraphFormat.TORCHSCRIPT: (RuntimeKind.TORCHSCRIPT, Precision.F32),
@@ -47,11 +44,10 @@ class ExportFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A written package, and how far the graphs of each format are from torch (largest absolute difference, in crop
-    pixels and score)."""
+    """A written package, and how far the graphs of each format are from torch, at most."""
 
     package: ModelPackage
-    differences: Mapping[GraphFormat, float]
+    differences: Mapping[GraphFormat, Difference]
 
 
 def export(
@@ -68,7 +64,7 @@ def export(
     frames: a folder of pictures that the crops of the check are cut from; made-up crops without it. scores: what
     `lockon evaluate` measured, for the manifest. recipe: a recipe of the same network whose loop and presence constants
     replace those of the checkpoint (they are tuned after training).
-    Raises ExportFailed if a graph differs from torch by more than TOLERANCE, or the recipe is of another network."""
+    Raises ExportFailed if a graph differs from torch by more than rounding, or the recipe is of another network."""
     content = checkpoint.load(source)
     name = content["recipe"]["name"]
     spec = ModelSpec.from_json(content["recipe"]["model"])
@@ -108,10 +104,10 @@ def export_package(
 
 def _checked_graphs(
     network: nn.Module, spec: ModelSpec, folder: Path, formats: Sequence[GraphFormat], frames: Path | None
-) -> tuple[dict[str, Path | bytes], dict[GraphFormat, float]]:
+) -> tuple[dict[str, Path | bytes], dict[GraphFormat, Difference]]:
     """Graphs by file name, and how far those of each format are from torch."""
     files: dict[str, Path | bytes] = {}
-    differences: dict[GraphFormat, float] = {}
+    differences: dict[GraphFormat, Difference] = {}
     examples: Mapping[int, Sequence[Example]] | None = None
     if frames is not None:
         examples = examples_from_frames(spec, frames)
@@ -121,8 +117,8 @@ def _checked_graphs(
         runner, precision = _RUNNERS[kind]
         runtime = open_runtime(Graphs(written[template_graph(kind.suffix)], searches), runner, precision=precision)
         differences[kind] = difference = largest_difference(network, spec, runtime, examples)
-        if kind not in _ROUNDED and not difference <= TOLERANCE:
-            raise ExportFailed(f"{kind} graphs and torch differ by {difference:.2g}; the limit is {TOLERANCE:g}")
+        if kind not in _ROUNDED and not difference.negligible:
+            raise ExportFailed(f"{kind} graphs and torch differ by {difference}; the limits are {LIMITS}")
         files |= written
     return files, differences
 

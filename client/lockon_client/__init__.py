@@ -14,7 +14,7 @@ from lockon_client.errors import (
     TargetRefused,
 )
 from lockon_client.images import Frame
-from lockon_client.messages import Ack, Box, Result, State, TargetResult, Welcome
+from lockon_client.messages import Ack, Box, NextWindow, Result, State, TargetResult, Welcome
 from lockon_client.tracking import Track, track
 from lockon_client.version import __version__
 
@@ -29,6 +29,7 @@ __all__ = [
     "FrameRejected",
     "InvalidRequest",
     "LockonError",
+    "NextWindow",
     "NotAllowed",
     "NotFound",
     "Result",

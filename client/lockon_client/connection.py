@@ -14,7 +14,7 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from lockon_client.errors import ConnectFailed, LockonError, from_close, from_refusal
-from lockon_client.protocol import SUBPROTOCOL, bye
+from lockon_client.protocol import SUBPROTOCOL, TICKET_PREFIX, bye
 
 _CLOSE_TIMEOUT_S = 3.0
 # The largest text the protocol allows is 64 KiB; a server that sends more is not a Lockon server.
@@ -32,9 +32,13 @@ def stream_url(url: str) -> str:
 
 
 @asynccontextmanager
-async def opened(url: str, timeout_s: float) -> AsyncIterator[ClientConnection]:
-    """A socket with the Lockon sub-protocol; says `bye` and closes it at the end, in bounded time."""
-    socket = await _connected(url, timeout_s)
+async def opened(
+    url: str, timeout_s: float, key: str | None = None, ticket: str | None = None
+) -> AsyncIterator[ClientConnection]:
+    """A socket with the Lockon sub-protocol; says `bye` and closes it at the end, in bounded time.
+
+    `key` is an API key or a token, `ticket` a single-use ticket; either where the server asks for one."""
+    socket = await _connected(url, timeout_s, key, ticket)
     try:
         yield socket
     finally:
@@ -44,11 +48,13 @@ async def opened(url: str, timeout_s: float) -> AsyncIterator[ClientConnection]:
         await socket.close()
 
 
-async def _connected(url: str, timeout_s: float) -> ClientConnection:
+async def _connected(url: str, timeout_s: float, key: str | None, ticket: str | None) -> ClientConnection:
+    offered = [SUBPROTOCOL] if ticket is None else [SUBPROTOCOL, TICKET_PREFIX + ticket]
     try:
         return await connect(
             url,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            additional_headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            subprotocols=[Subprotocol(name) for name in offered],
             compression=None,  # images do not shrink, and each side would keep a context of tens of kilobytes
             max_size=_MAX_TEXT_BYTES,
             open_timeout=timeout_s,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockon_client.images import Frame, checked, encoded, needs_encoding
+from lockon_client.windows import Placement
 
 _END = object()
 
@@ -46,10 +47,10 @@ class Stamped:
     frame: Frame
     ts_us: int
 
-    async def image(self) -> bytes:
-        """The compressed image; arrays are encoded in a thread."""
+    async def image(self, placement: Placement | None = None) -> bytes:
+        """The compressed image, of an array's window where a placement is given; arrays are encoded in a thread."""
         if needs_encoding(self.frame):
-            return await asyncio.to_thread(encoded, self.frame)
+            return await asyncio.to_thread(encoded, placement.cut(self.frame) if placement else self.frame)
         return checked(self.frame)
 
 

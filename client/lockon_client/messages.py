@@ -51,6 +51,14 @@ class TargetResult:
 
 
 @dataclass(frozen=True, slots=True)
+class NextWindow:
+    """What the server will look at in the next frame: x, y, w, h in frame pixels. `full`: it needs the whole frame."""
+
+    full: bool
+    window: tuple[int, int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The answer to one frame.
 
@@ -71,6 +79,7 @@ class Result:
     timings: Mapping[str, float] = field(default_factory=dict)
     fps_in: float | None = None
     fps_out: float | None = None
+    next: NextWindow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +188,15 @@ def _result(raw: Mapping[str, Any], now_us: int, skipped: int) -> Result:
         timings=raw.get("timings") or {},
         fps_in=fps.get("in"),
         fps_out=fps.get("out"),
+        next=_next_window(raw["next"]) if raw.get("next") else None,
     )
+
+
+def _next_window(raw: Mapping[str, Any]) -> NextWindow:
+    if raw["window"] is None:
+        return NextWindow(full=True, window=None)
+    x, y, w, h = raw["window"]
+    return NextWindow(bool(raw["full"]), (x, y, w, h))
 
 
 def _target(raw: Mapping[str, Any]) -> TargetResult:

@@ -7,13 +7,17 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lockon_client.windows import Placement
+
 SUBPROTOCOL = "lockon.v1"
+TICKET_PREFIX = "lockon.ticket."
 HEADER_BYTES = 32
 
 # magic, version, kind, flags, seq, crop_w, crop_h, ts_us, origin_x, origin_y, full_w, full_h; little-endian
 _HEADER = struct.Struct("<4sBBHIHHQHHHH")
 _MAGIC = b"LKON"
 _KIND_FULL_FRAME = 0
+_KIND_WINDOW = 1
 _FLAG_MUST_PROCESS = 1 << 0
 _FLAG_TS_VALID = 1 << 2
 
@@ -27,10 +31,14 @@ _WINDOW_FOR_OPERATIONS = 2
 TargetRequest = Mapping[str, Any]
 
 
-def encode_frame(image: bytes, seq: int, ts_us: int, *, must_process: bool) -> bytes:
-    """The binary message for one full frame: 32-byte header, then the compressed image as it is."""
+def encode_frame(
+    image: bytes, seq: int, ts_us: int, *, must_process: bool, placement: Placement | None = None
+) -> bytes:
+    """The binary message for one frame, or for the window of it at `placement`: 32-byte header, then the compressed
+    image as it is."""
     flags = _FLAG_TS_VALID | (_FLAG_MUST_PROCESS if must_process else 0)
-    return _HEADER.pack(_MAGIC, 1, _KIND_FULL_FRAME, flags, seq, 0, 0, ts_us, 0, 0, 0, 0) + image
+    kind, (x, y, *crop, full_w, full_h) = (_KIND_WINDOW, placement) if placement else (_KIND_FULL_FRAME, (0,) * 6)
+    return _HEADER.pack(_MAGIC, 1, kind, flags, seq, *crop, ts_us, x, y, full_w, full_h) + image
 
 
 def target_request(
@@ -101,9 +109,9 @@ class FrameWindow:
         """How many frames are out without an answer."""
         return len(self._unanswered)
 
-    def has_room(self, waiting_operations: int) -> bool:
-        """Whether one more frame may be sent."""
-        room = self._size + (_WINDOW_FOR_OPERATIONS if waiting_operations else 0)
+    def has_room(self, waiting_operations: int, given_up: int = 0) -> bool:
+        """Whether one more frame may be sent; `given_up` are the unanswered ones that nobody waits for any more."""
+        room = self._size + (_WINDOW_FOR_OPERATIONS if waiting_operations else 0) + given_up
         return len(self._unanswered) + self._unread < room
 
     def sent(self) -> int:

@@ -18,8 +18,12 @@ from lockon_client.feeding import Changes, Feed, now_us
 from lockon_client.images import Frame
 from lockon_client.messages import Ack, Failed, Message, Ping, Result, Warned, Welcome, parse
 from lockon_client.version import __version__
+from lockon_client.windows import Windows
 
 BoxLike = Sequence[float]
+
+GIVE_UP_S = 2.0
+"""A live frame without an answer for so long holds up no other: the server tells of drops at most every few seconds."""
 
 
 @asynccontextmanager
@@ -30,6 +34,9 @@ async def track(
     targets: Mapping[str, BoxLike] | None = None,
     model: str | None = None,
     every: bool = False,
+    key: str | None = None,
+    ticket: str | None = None,
+    send_window: bool = False,
     timeout_s: float = 10.0,
 ) -> AsyncIterator[Track]:
     """A stream on which targets are followed.
@@ -39,6 +46,11 @@ async def track(
 
     `every=False` is for cameras: the newest frame wins and the others are skipped, so that results are never old.
     `every=True` is for recordings: each frame gets its result. `timeout_s` bounds every wait for the server.
+
+    `key` is an API key or a token, where the server asks for one; `ticket` a single-use ticket instead.
+
+    `send_window=True` sends only the part of each frame that the tracker will look at, and whole frames whenever that
+    will not do; `Track.saved_bytes` says what it saved. It needs arrays: compressed images are sent as they are.
     """
     address = stream_url(url)
     requests = [protocol.target_request(wanted, target_id) for target_id, wanted in (targets or {}).items()]
@@ -49,10 +61,10 @@ async def track(
         raise ValueError("this session exists already: open it without box and targets, then add() them")
     create = protocol.create_request(model, requests, every=every) if makes_session else None
     failure: Exception | None = None
-    async with opened(address, timeout_s) as socket:
+    async with opened(address, timeout_s, key, ticket) as socket:
         welcome = await _greeted(socket, protocol.hello(__version__, create), timeout_s)
         async with asyncio.TaskGroup() as group:
-            stream = Track(socket, group, welcome, every=every, timeout_s=timeout_s)
+            stream = Track(socket, group, welcome, every=every, send_window=send_window, timeout_s=timeout_s)
             try:
                 yield stream
             except Exception as error:
@@ -89,6 +101,7 @@ class Track:
         welcome: Welcome,
         *,
         every: bool,
+        send_window: bool = False,
         timeout_s: float,
     ) -> None:
         self.welcome = welcome
@@ -97,7 +110,10 @@ class Track:
         self._every = every
         self._timeout_s = timeout_s
         self._changes = Changes()
-        self._window = protocol.FrameWindow(protocol.EVERY_WINDOW if every else protocol.LIVE_WINDOW)
+        # The target must not have left the window by the time it is looked at.
+        far_ahead = every and not send_window
+        self._window = protocol.FrameWindow(protocol.EVERY_WINDOW if far_ahead else protocol.LIVE_WINDOW)
+        self._windows = Windows(wanted=send_window)
         self._feed = Feed(self._changes, every=every)
         self._results: deque[Result] = deque()  # never longer than the window
         self._acks: dict[str, asyncio.Future[Ack]] = {}
@@ -111,6 +127,11 @@ class Track:
     def skipped(self) -> int:
         """Frames that were not sent because a newer one came first."""
         return self._feed.skipped
+
+    @property
+    def saved_bytes(self) -> int:
+        """About how many bytes windows have saved: each counts as what the last whole frame took more."""
+        return self._windows.saved_bytes
 
     async def results(self, frames: AsyncIterable[Frame] | Iterable[Frame]) -> AsyncIterator[Result]:
         """Sends `frames` (JPEG, PNG or WebP bytes, or BGR arrays if OpenCV is installed) and yields results.
@@ -178,18 +199,33 @@ class Track:
     async def _send_frames(self) -> None:
         feed = self._feed
         while True:
-            await self._changes.until(
-                lambda: (
-                    (feed.waiting and self._window.has_room(len(self._acks))) or (feed.exhausted and not feed.waiting)
-                )
-            )
+            await self._room()
             if not feed.waiting:
                 return
             if not self._window.unanswered:
                 self._heard_at = asyncio.get_running_loop().time()
             stamped, seq = feed.take(), self._window.sent()
-            image = await stamped.image()
-            await self._send(protocol.encode_frame(image, seq, stamped.ts_us, must_process=self._every))
+            placement = self._windows.placement(stamped.frame, starting=bool(self._acks))
+            image = await stamped.image(placement)
+            self._windows.sent(seq, stamped.frame, placement, len(image))
+            message = protocol.encode_frame(image, seq, stamped.ts_us, must_process=self._every, placement=placement)
+            await self._send(message)
+
+    async def _room(self) -> None:
+        """Returns when there is a frame and it may be sent, or when no more will come."""
+        given_up = 0
+
+        def known() -> bool:
+            if not self._feed.waiting:
+                return self._feed.exhausted
+            return self._window.has_room(len(self._acks), given_up)
+
+        while not known():
+            try:
+                async with asyncio.timeout(None if self._every or not self._window.unanswered else GIVE_UP_S):
+                    await self._changes.until(known)
+            except TimeoutError:
+                given_up += 1
 
     async def _send(self, message: str | bytes) -> None:
         try:
@@ -236,6 +272,7 @@ class Track:
             case Result() if self._window.expects(message.seq):
                 self._heard_at = asyncio.get_running_loop().time()
                 passed_over = self._window.answered(message.seq)
+                self._windows.learn(message.seq, message.next)
                 self._results.append(message)
                 if self._every and passed_over:
                     raise FrameRejected(f"frame {passed_over[0]} got no result", seq=passed_over[0])

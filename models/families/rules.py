@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crops import Colour, Window
+from models.frames import FrameLike
 from models.geometry import Box, Size
 from models.runtimes.base import ByteArray
 from models.spec import CropSpec
@@ -34,11 +35,14 @@ class FamilyRules(NamedTuple):
     """frame, place, sizes, fill, out: cuts the template"""
     search_window: Callable[[Box, CropSpec, int], Window]
     """place, sizes, side of the search crop -> where to look"""
-    cut: Callable[[ByteArray, Window, NDArray[Any], Colour], None]
-    """frame, window, out, fill: cuts a search crop"""
+    cut: Callable[[FrameLike, Window, NDArray[Any], Colour], None]
+    """frame, window, out, fill: cuts a search crop; a part of the frame that holds the window, with a pixel around it,
+    gives the same crop"""
     measured: Callable[[Box, Box, Window, CropSpec, int], Box]
     """best box in crop pixels, place, window, sizes, side of the search crop -> the same box as a place"""
     penalty_size: Callable[[Box, Window, CropSpec, int, int], Size]
     """place, window, sizes, side of the search crop, frames followed so far -> the target's size in crop pixels"""
     rate: Callable[[float, float, float], float]
     """penalty, score, ranking -> how far the size follows the network, before size_lr"""
+    fills_anew: bool = False
+    """Whether `cut` goes by the colour of the whole of each frame, so that a part of it will not do."""

@@ -13,16 +13,18 @@ from models.families.published import penalty_size as published_penalty_size
 from models.families.siamfcpp import report, start
 from models.families.siamrpn_pytorch import window_around
 from models.families.squares import square_rules
+from models.frames import FrameLike, Picture
 from models.geometry import Box, Size
 from models.runtimes.base import ByteArray
 from models.spec import CropSpec
 
 
-def cut(frame: ByteArray, window: Window, out: ByteArray, fill: Colour) -> None:
+def cut(frame: FrameLike, window: Window, out: ByteArray, fill: Colour) -> None:
     """Fills what lies outside with the mean colour of this frame, whatever `fill` says (utils/infer_utils.py)."""
-    height, width = frame.shape[:2]
-    inside = window.x >= 0 and window.y >= 0 and window.x + window.side <= width and window.y + window.side <= height
-    cut_filled(frame, window, out, fill if inside else mean_colour(frame))
+    picture = Picture.of(frame)
+    right, bottom = window.x + window.side, window.y + window.side
+    inside = window.x >= 0 and window.y >= 0 and right <= picture.frame_width and bottom <= picture.frame_height
+    cut_filled(picture, window, out, fill if inside else mean_colour(picture.pixels))
 
 
 def cut_template(frame: ByteArray, place: Box, spec: CropSpec, fill: Colour, out: ByteArray) -> None:
@@ -53,5 +55,5 @@ def penalty_size(place: Box, window: Window, spec: CropSpec, search_size: int, f
 
 
 RULES = square_rules(start, report, window_around)._replace(
-    cut=cut, cut_template=cut_template, measured=measured, penalty_size=penalty_size
+    cut=cut, cut_template=cut_template, measured=measured, penalty_size=penalty_size, fills_anew=True
 )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.crops import LARGEST_PADDED_RATIO, Colour, Window, cut_rectangle
 from models.families.squares import square_rules, unchanged
+from models.frames import FrameLike, Picture
 from models.runtimes.base import ByteArray
 
 Floats = NDArray[np.float32]
@@ -27,16 +28,18 @@ def window_around(cx: float, cy: float, side: float) -> Window:
     return Window(cx - whole / 2, cy - whole / 2, whole)
 
 
-def cut(frame: ByteArray, window: Window, out: NDArray[Any], fill: Colour) -> None:
+def cut(frame: FrameLike, window: Window, out: NDArray[Any], fill: Colour) -> None:
     """Cuts the window out of the (H, W, 3) frame and scales it into `out`, (S, S, 3) float32, in 0..255.
 
     get_cropped_img of siamrpn.py, which scales with torch's bilinear `interpolate`, as OpenCV does for floats."""
-    x, width = _span(window.x, window.side, frame.shape[1])
-    y, height = _span(window.y, window.side, frame.shape[0])
+    picture = Picture.of(frame)
+    x, width = _span(window.x, window.side, picture.frame_width)
+    y, height = _span(window.y, window.side, picture.frame_height)
     if max(width, height) <= LARGEST_PADDED_RATIO * len(out):
-        cut_rectangle(frame, (x, y, width, height), out, fill)
+        cut_rectangle(picture, (x, y, width, height), out, fill)
     else:
-        _sample(frame, _Line.along(y, height, len(out)), _Line.along(x, width, len(out)), out, fill)
+        rows, columns = _Line.along(y, height, len(out)), _Line.along(x, width, len(out))
+        _sample(picture.pixels, rows.moved(-picture.y), columns.moved(-picture.x), out, fill)
 
 
 def _span(start: float, side: float, length: int) -> tuple[int, int]:
@@ -61,6 +64,9 @@ class _Line(NamedTuple):
         before = points.astype(np.intp)
         after = np.minimum(before + 1, count - 1)
         return cls(first + np.stack([before, after]), points - before.astype(np.float32))
+
+    def moved(self, by: int) -> Self:
+        return self._replace(pixels=self.pixels + by)
 
 
 def _sample(frame: ByteArray, rows: _Line, columns: _Line, out: Floats, fill: Colour) -> None:

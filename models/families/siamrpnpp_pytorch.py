@@ -11,6 +11,7 @@ import math
 from models.crops import Colour, Window, cut_rectangle
 from models.families.siamfcpp import report, start
 from models.families.squares import square_rules
+from models.frames import FrameLike
 from models.runtimes.base import ByteArray
 
 _TIE = 1e-6
@@ -22,7 +23,7 @@ def window_around(cx: float, cy: float, side: float) -> Window:
     return Window(cx - (side - 1) / 2, cy - (side - 1) / 2, side)
 
 
-def cut(frame: ByteArray, window: Window, out: ByteArray, fill: Colour) -> None:
+def cut(frame: FrameLike, window: Window, out: ByteArray, fill: Colour) -> None:
     """Cuts from the pixel nearest to the window's first corner to the one nearest to its last (crop_and_pad)."""
     left, top = _nearest(window.x), _nearest(window.y)
     width, height = (_nearest(start + window.side - 1) + 1 for start in (window.x, window.y))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from models.crops import Colour, Window, cut, mean_colour
 from models.families.published import measured, penalty_size, rate, scale_of
 from models.families.rules import FamilyRules
+from models.frames import FrameLike
 from models.geometry import Box
 from models.runtimes.base import ByteArray
 from models.spec import CropSpec
@@ -20,7 +21,7 @@ def square_rules(
     start: Callable[[Box], Box],
     report: Callable[[Box], Box],
     window_around: Callable[[float, float, float], Window],
-    cut: Callable[[ByteArray, Window, NDArray[Any], Colour], None] = cut,
+    cut: Callable[[FrameLike, Window, NDArray[Any], Colour], None] = cut,
 ) -> FamilyRules:
     """`window_around`: centre x, centre y, side in frame pixels -> the window; the rest as in `FamilyRules`."""
 

@@ -16,16 +16,11 @@ from torch import nn
 from models.importing.loading import ImportRefused, load_network
 from models.importing.onnx_pair import graphs_from_pair, recognise_pair
 from models.importing.origins import Origin, origin_of
-from models.networks.exporting import largest_difference, write_onnx
-from models.package import DUMMY, MODEL_CARD, TEMPLATE_GRAPH, WEIGHTS, ModelPackage, search_graph, write_package
+from models.networks.exporting import LIMITS, Difference, largest_difference, write_onnx
+from models.package import DUMMY, MODEL_CARD, WEIGHTS, ModelPackage, search_graph, template_graph, write_package
 from models.runtimes.onnx import OnnxRuntime
 from models.spec import ModelSpec
 from models.variants import VARIANTS
-
-TOLERANCE = 1e-2
-"""Largest difference between the graphs and torch that an import may show, in crop pixels and score.
-
-Float32 alone makes a few thousandths of a pixel in a deep network whose boxes are several hundred pixels wide."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -34,13 +29,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 class Imported:
     """A written package.
 
-    `siblings`: variants of the same weights with other constants. `difference`: largest absolute difference between
-    the graphs and torch; None for an ONNX pair, which comes as graphs."""
+    `siblings`: variants of the same weights with other constants. `difference`: how far the graphs are from torch, at
+    most; None for an ONNX pair, which comes as graphs."""
 
     package: ModelPackage
     variant: str
     siblings: tuple[str, ...]
-    difference: float | None
+    difference: Difference | None
 
 
 def import_checkpoint(
@@ -81,12 +76,12 @@ def _import_pair(files: Sequence[Path], folder: Path, variant: str | None, name:
     return Imported(package, chosen, (), None)
 
 
-def _checked(network: nn.Module, spec: ModelSpec, graphs: Mapping[str, Path]) -> float:
-    """How far the graphs are from torch; refused beyond TOLERANCE."""
+def _checked(network: nn.Module, spec: ModelSpec, graphs: Mapping[str, Path]) -> Difference:
+    """How far the graphs are from torch; refused beyond rounding."""
     searches = {size: graphs[search_graph(size, spec)] for size in spec.search_sizes}
-    difference = largest_difference(network, spec, OnnxRuntime(graphs[TEMPLATE_GRAPH], searches))
-    if not difference <= TOLERANCE:
-        raise ImportRefused(f"graphs and torch differ by {difference:.2g}; the limit is {TOLERANCE:g}")
+    difference = largest_difference(network, spec, OnnxRuntime(graphs[template_graph()], searches))
+    if not difference.negligible:
+        raise ImportRefused(f"graphs and torch differ by {difference}; the limits are {LIMITS}")
     return difference
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from models.importing.checkpoints import CheckpointInvalid
 from models.networks.nanotrack import NanoTrack
 from models.networks.selection import Selection
-from models.package import TEMPLATE_GRAPH, search_graph
+from models.package import search_graph, template_graph
 from models.spec import ModelSpec
 
 
@@ -94,7 +94,7 @@ def graphs_from_pair(backbone: Path, head: Path, spec: ModelSpec) -> dict[str, b
     inputs = [features, search_crop, size, loop]
     template = _joined([_front(), of_template], [template_crop], [features], choice)
     search = _joined([_front(), of_search, head_graph, choice.graph], inputs, choice.graph.output, choice)
-    return {TEMPLATE_GRAPH: template, search_graph(spec.crop.search_size, spec): search}
+    return {template_graph(): template, search_graph(spec.crop.search_size, spec): search}
 
 
 def _joined(

@@ -2,26 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
 from fastapi import WebSocket
 from starlette.requests import HTTPConnection
 
+from service.api.credentials import caller_of
 from service.api.origins import origin_allowed
-from service.api.problems import Problem, problem_response
+from service.api.problems import Problem, response_of
+from service.engine.registry import QuotaUsed, ServerFull
 from service.engine.session import Session
+from service.protocol.messages import CreateRequest
+from service.security.access import Access
 from service.security.addresses import is_loopback
+from service.security.principals import Principal, Scope, Unauthenticated
 from service.settings import Settings
 
 SUBPROTOCOL = "lockon.v1"
+TICKET_PREFIX = "lockon.ticket."
 
 
-def check_handshake(websocket: WebSocket) -> None:
-    """Raises a Problem for a page of another site, and for sub-protocols of which none is known."""
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Who opens a socket; `pinned` is what its ticket says of the session to be created."""
+
+    caller: Principal
+    pinned: CreateRequest | None = None
+
+
+async def check_handshake(websocket: WebSocket, session_id: str | None = None) -> Opening:
+    """Who opens this socket, of that session if one is named.
+
+    Raises a Problem for a page of another site, missing credentials, and sub-protocols of which none is known."""
     check_origin(websocket)
-    offered = websocket.scope["subprotocols"]
+    offered: list[str] = websocket.scope["subprotocols"]
+    tickets = [name.removeprefix(TICKET_PREFIX) for name in offered if name.startswith(TICKET_PREFIX)]
+    text = next(iter(tickets), websocket.query_params.get("ticket"))
+    if text is None:
+        opening = Opening(await caller_of(websocket, Scope.STREAM))
+    else:
+        opening = _redeemed(websocket, text, session_id)
     if offered and SUBPROTOCOL not in offered:
         raise Problem(
             "malformed-request", f"none of the offered sub-protocols is known; this server speaks {SUBPROTOCOL}"
         )
+    return opening
+
+
+def _redeemed(websocket: WebSocket, text: str, session_id: str | None) -> Opening:
+    access: Access = websocket.app.state.access
+    try:
+        ticket = access.tickets.redeem(text, session_id, websocket.headers.get("origin"), perf_counter())
+    except Unauthenticated as error:
+        raise Problem("unauthenticated", str(error)) from error
+    if not access.stands(ticket.principal):
+        raise Problem("unauthenticated", "the credentials behind this ticket have ended")
+    return Opening(ticket.principal, ticket.create)
 
 
 def check_origin(connection: HTTPConnection) -> None:
@@ -33,6 +72,21 @@ def check_origin(connection: HTTPConnection) -> None:
         raise Problem("origin-not-allowed", "this page's origin is not in web.allowed_origins")
 
 
+@contextmanager
+def room_needed() -> Iterator[None]:
+    """Turns the want of room for a session into a Problem."""
+    try:
+        yield
+    except ServerFull as error:
+        raise Problem("no-capacity", str(error), retry_after_s=error.retry_after_s) from error
+    except QuotaUsed as error:
+        headers = {
+            "RateLimit-Policy": f'"sessions";q={error.limit}',
+            "RateLimit": f'"sessions";r=0;t={error.retry_after_s}',
+        }
+        raise Problem("rate-limited", str(error), retry_after_s=error.retry_after_s, headers=headers) from error
+
+
 def check_free(session: Session) -> None:
     """Raises a Problem if the session has a socket."""
     if session.outbox is not None:
@@ -41,4 +95,4 @@ def check_free(session: Session) -> None:
 
 async def deny(websocket: WebSocket, problem: Problem) -> None:
     """Refuses the upgrade with an HTTP response."""
-    await websocket.send_denial_response(problem_response(problem.code, str(problem.detail), problem.errors))
+    await websocket.send_denial_response(response_of(problem))

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse
 
+from service.api.credentials import AdminCaller
+
 MAX_BATCH_S = 10.0
 
 router = APIRouter(tags=["health"])
@@ -40,7 +42,7 @@ async def show_version() -> dict[str, str]:
 
 
 @metrics_router.get("/metrics")
-async def show_metrics(request: Request) -> Response:
+async def show_metrics(request: Request, _caller: AdminCaller) -> Response:
     """Prometheus' text format."""
     metrics, registry = request.app.state.metrics, request.app.state.registry
     metrics.held_frames.set(registry.held_bytes)

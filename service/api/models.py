@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
 from service.api.bodies import read_body
+from service.api.credentials import AdminCaller, ModelsCaller
 from service.api.handshake import check_origin
 from service.api.problems import Problem
 from service.engine.models import (
@@ -32,28 +33,30 @@ _BODY = {
 
 
 @router.get("")
-async def list_models(request: Request) -> dict[str, Any]:
+async def list_models(request: Request, _caller: ModelsCaller) -> dict[str, Any]:
     """The models: ready ones, the one that is being loaded, and those that retire."""
-    registry = _registry(request)
+    return {"items": _views(_registry(request))}
+
+
+def _views(registry: Registry) -> list[dict[str, Any]]:
     views = [_view(model, registry) for model in registry.models.all()]
     loading = registry.models.loading
     if loading is not None:
         views.append({"id": loading, "state": ModelState.LOADING, "default": False})
-    return {"items": views}
+    return views
 
 
 @router.get("/{model_id}")
-async def get_model(request: Request, model_id: str) -> dict[str, Any]:
+async def get_model(request: Request, model_id: str, _caller: ModelsCaller) -> dict[str, Any]:
     """One model; of two with that name the one that new sessions get."""
-    items: list[dict[str, Any]] = (await list_models(request))["items"]
-    for view in items:
+    for view in _views(_registry(request)):
         if view["id"] == model_id:
             return view
     raise Problem("not-found", "there is no such model")
 
 
 @router.post("", status_code=201, openapi_extra=_BODY)
-async def load_model(request: Request) -> Response:
+async def load_model(request: Request, _caller: AdminCaller) -> Response:
     """Loads a package by its name and answers when it is warm; the model that had that name retires."""
     _check_admin(request)
     wanted, registry = await read_body(request, LoadRequest), _registry(request)
@@ -71,7 +74,7 @@ async def load_model(request: Request) -> Response:
 
 
 @router.delete("/{model_id}", status_code=202)
-async def retire_model(request: Request, model_id: str) -> Response:
+async def retire_model(request: Request, model_id: str, _caller: AdminCaller) -> Response:
     """Retires a model: new sessions cannot choose it, those that it has go on to their end, then it is gone."""
     _check_admin(request)
     registry = _registry(request)

@@ -15,6 +15,7 @@ from service.protocol.messages import field_errors
 
 STATUS = {
     "malformed-request": 400,
+    "unauthenticated": 401,
     "origin-not-allowed": 403,
     "forbidden": 403,
     "not-found": 404,
@@ -26,11 +27,13 @@ STATUS = {
     "body-too-large": 413,
     "unsupported-media": 415,
     "validation-failed": 422,
+    "rate-limited": 429,
     "internal": 500,
     "no-capacity": 503,
 }
 TITLES = {
     "malformed-request": "The request cannot be read",
+    "unauthenticated": "This server wants to know who you are",
     "forbidden": "This server does not allow that",
     "origin-not-allowed": "This page may not open sockets here",
     "not-found": "There is no such thing",
@@ -42,6 +45,7 @@ TITLES = {
     "body-too-large": "The body is too large",
     "unsupported-media": "The body is of a kind that is not taken",
     "validation-failed": "The request is not valid",
+    "rate-limited": "That is more than you may use",
     "internal": "The server failed",
     "no-capacity": "The server is full",
 }
@@ -49,18 +53,37 @@ _BY_STATUS = {status: code for code, status in STATUS.items()}
 
 
 class Problem(HTTPException):
-    """A request that is refused; `code` is a key of STATUS."""
+    """A request that is refused; `code` is a key of STATUS, `retry_after_s` when it may be made again."""
 
-    def __init__(self, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> None:
-        super().__init__(STATUS[code], detail)
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        errors: list[dict[str, str]] | None = None,
+        *,
+        retry_after_s: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(STATUS[code], detail, headers)
         self.code = code
         self.errors = errors
+        self.retry_after_s = retry_after_s
+
+
+def response_of(problem: Problem) -> Response:
+    """The response for a problem."""
+    headers = dict(problem.headers or {})
+    return problem_response(problem.code, str(problem.detail), problem.errors, headers, problem.retry_after_s)
 
 
 def problem_response(
-    code: str, detail: str, errors: list[dict[str, str]] | None = None, headers: dict[str, str] | None = None
+    code: str,
+    detail: str,
+    errors: list[dict[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+    retry_after_s: int | None = None,
 ) -> Response:
-    """The response for a problem."""
+    """The response for the problem of that code."""
     status = STATUS[code]
     body: dict[str, Any] = {
         "type": f"/problems/{code}",
@@ -73,9 +96,12 @@ def problem_response(
     if errors:
         body["errors"] = errors
     extra = dict(headers or {})
-    if status == 503:
-        extra["Retry-After"] = "1"
-        body["retry_after_ms"] = 1000
+    if status == 401:
+        extra["WWW-Authenticate"] = 'Bearer realm="lockon"'
+    wait_s = retry_after_s or (1 if status == 503 else None)
+    if wait_s is not None:
+        extra["Retry-After"] = str(wait_s)
+        body["retry_after_ms"] = wait_s * 1000
     return JSONResponse(body, status, extra, media_type="application/problem+json")
 
 
@@ -91,7 +117,7 @@ def add_handlers(app: FastAPI) -> None:
     async def on_http(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if isinstance(error, Problem):
-            return problem_response(error.code, str(error.detail), error.errors)
+            return response_of(error)
         code = _BY_STATUS.get(error.status_code, "malformed-request" if error.status_code < 500 else "internal")
         return problem_response(code, str(error.detail), headers=dict(error.headers or {}))
 

@@ -11,9 +11,11 @@ from starlette.responses import JSONResponse
 
 from models.target import MIN_BOX_SIDE
 from service.api.bodies import read_body
+from service.api.credentials import SessionsCaller
+from service.api.handshake import room_needed
 from service.api.problems import Problem
 from service.engine.models import UnknownModel
-from service.engine.registry import Registry, ServerFull, SessionMissing
+from service.engine.registry import Registry, SessionMissing
 from service.engine.session import Session
 from service.protocol.messages import CreateRequest
 
@@ -25,50 +27,52 @@ _BODY = {
 
 
 @router.post("", status_code=201, openapi_extra=_BODY)
-async def create_session(request: Request) -> Response:
+async def create_session(request: Request, caller: SessionsCaller) -> Response:
     """Creates a session."""
     registry = _registry(request)
     wanted = await read_body(request, CreateRequest)
     _check_targets(wanted, registry.limits.max_targets)
     try:
-        session = registry.create(wanted)
+        with room_needed():
+            session = registry.create(wanted, caller.owner)
     except UnknownModel as error:
         detail = {"pointer": "/model", "code": "unknown_model", "detail": str(error)}
         raise Problem("validation-failed", str(error), [detail]) from error
-    except ServerFull as error:
-        raise Problem("no-capacity", str(error)) from error
     return JSONResponse(session_view(session, registry), 201, {"Location": f"/v1/sessions/{session.id}"})
 
 
 @router.get("")
-async def list_sessions(request: Request, limit: int = Query(50, ge=1, le=200)) -> dict[str, Any]:
-    """The sessions, the newest first."""
+async def list_sessions(
+    request: Request, caller: SessionsCaller, limit: int = Query(50, ge=1, le=200)
+) -> dict[str, Any]:
+    """The caller's sessions, the newest first."""
     registry = _registry(request)
-    return {"items": [session_view(session, registry) for session in registry.all()[:limit]], "next_cursor": None}
+    views = [session_view(session, registry) for session in registry.owned(caller.owner)[:limit]]
+    return {"items": views, "next_cursor": None}
 
 
 @router.get("/{session_id}")
-async def get_session(request: Request, session_id: str) -> dict[str, Any]:
+async def get_session(request: Request, session_id: str, caller: SessionsCaller) -> dict[str, Any]:
     """One session with its live counters."""
-    return session_view(found(_registry(request), session_id), _registry(request))
+    return session_view(found(_registry(request), session_id, caller.owner), _registry(request))
 
 
 @router.delete("/{session_id}", status_code=204)
-async def delete_session(request: Request, session_id: str) -> Response:
+async def delete_session(request: Request, session_id: str, caller: SessionsCaller) -> Response:
     """Closes and forgets a session; again is no error for ten minutes."""
     registry = _registry(request)
     try:
-        registry.close(registry.find(session_id), "deleted")
+        registry.close(registry.find_own(session_id, caller.owner), "deleted")
     except SessionMissing as error:
         if not error.gone:
             raise Problem("not-found", "there is no such session") from error
     return Response(status_code=204)
 
 
-def found(registry: Registry, session_id: str) -> Session:
-    """The session; raises the Problem not-found or gone."""
+def found(registry: Registry, session_id: str, owner: str) -> Session:
+    """That owner's session; raises the Problem not-found, also for those of others, or gone."""
     try:
-        return registry.find(session_id)
+        return registry.find_own(session_id, owner)
     except SessionMissing as error:
         if error.gone:
             raise Problem("gone", "the session was closed or has expired") from error

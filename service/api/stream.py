@@ -9,12 +9,12 @@ import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from service.api.handshake import SUBPROTOCOL, check_free, check_handshake, deny
+from service.api.handshake import SUBPROTOCOL, Opening, check_free, check_handshake, deny, room_needed
 from service.api.problems import Problem
 from service.api.sessions import found
 from service.engine.models import UnknownModel
 from service.engine.outbox import CloseOrder, Outbox, ResultDraft
-from service.engine.registry import Registry, ServerFull
+from service.engine.registry import QuotaUsed, Registry, ServerFull
 from service.engine.session import Session
 from service.engine.views import model_view
 from service.protocol import results
@@ -32,6 +32,10 @@ from service.protocol.messages import (
 )
 from service.protocol.results import CREDIT_FRAMES, PING_MS, Payload, encoded
 from service.protocol.strict_json import MAX_TEXT_BYTES, JsonRefused, parsed
+from service.security.access import Access
+from service.security.tickets import PinnedOtherwise, pinned
+
+CREDENTIALS_CHECK_S = 2.0
 
 router = APIRouter()
 _log = structlog.get_logger("lockon.stream")
@@ -50,13 +54,13 @@ async def stream(websocket: WebSocket) -> None:
     """Create and attach in one: the first message is a hello with `create`."""
     registry: Registry = websocket.app.state.registry
     try:
-        check_handshake(websocket)
-        if registry.full:
-            raise Problem("no-capacity", f"the limit is {registry.limits.max_sessions} sessions")
+        opening = await check_handshake(websocket)
+        with room_needed():
+            registry.check_room(opening.caller.owner)
     except Problem as problem:
         await deny(websocket, problem)
         return
-    await _served(websocket, registry, None)
+    await _served(websocket, registry, opening, None)
 
 
 @router.websocket("/v1/sessions/{session_id}/stream")
@@ -64,22 +68,22 @@ async def session_stream(websocket: WebSocket, session_id: str) -> None:
     """Attaches to a session; the hello may be left out."""
     registry: Registry = websocket.app.state.registry
     try:
-        check_handshake(websocket)
-        session = found(registry, session_id)
+        opening = await check_handshake(websocket, session_id)
+        session = found(registry, session_id, opening.caller.owner)
         check_free(session)
     except Problem as problem:
         await deny(websocket, problem)
         return
-    await _served(websocket, registry, session)
+    await _served(websocket, registry, opening, session)
 
 
-async def _served(websocket: WebSocket, registry: Registry, session: Session | None) -> None:
+async def _served(websocket: WebSocket, registry: Registry, opening: Opening, session: Session | None) -> None:
     """The life of an accepted socket."""
     await websocket.accept(SUBPROTOCOL if websocket.scope["subprotocols"] else None)
     registry.metrics.connection_opened()
     code = 1006
     try:
-        code = await _Connection(websocket, registry).run(session)
+        code = await _Connection(websocket, registry, opening).run(session)
     except WebSocketDisconnect as gone:
         code = gone.code
     finally:
@@ -89,12 +93,15 @@ async def _served(websocket: WebSocket, registry: Registry, session: Session | N
 class _Connection:
     """One socket and the session it is attached to."""
 
-    def __init__(self, websocket: WebSocket, registry: Registry) -> None:
+    def __init__(self, websocket: WebSocket, registry: Registry, opening: Opening) -> None:
         self._websocket = websocket
         self._registry = registry
+        self._opening = opening
+        self._access: Access = websocket.app.state.access
         self._outbox = Outbox(registry.limits.outbound_queue)
         self._own = False
         self._left = False
+        self._watch: asyncio.TimerHandle | None = None
 
     async def run(self, session: Session | None) -> int:
         """Hello, then reading and writing until either ends; returns the close code."""
@@ -144,18 +151,28 @@ class _Connection:
         return message
 
     def _created(self, create: CreateRequest) -> Session:
-        limit = self._registry.limits.max_targets
+        create, limit = self._as_pinned(create), self._registry.limits.max_targets
         if len(create.targets) > limit:
             detail = f"{len(create.targets)} targets; the limit is {limit}"
             raise Refused(4400, "too_many_targets", detail, "/create/targets")
         if create.detached_ttl_s is None:
             create = create.model_copy(update={"detached_ttl_s": 0})
         try:
-            return self._registry.create(create, pointer="/create")
+            return self._registry.create(create, self._opening.caller.owner, pointer="/create")
         except UnknownModel as error:
             raise Refused(4400, "unknown_model", str(error), "/create/model") from error
         except ServerFull as error:
             raise Refused(4503, "no_capacity", str(error)) from error
+        except QuotaUsed as error:
+            raise Refused(4429, "rate_limited", str(error)) from error
+
+    def _as_pinned(self, create: CreateRequest) -> CreateRequest:
+        if self._opening.pinned is None:
+            return create
+        try:
+            return pinned(self._opening.pinned, create)
+        except PinnedOtherwise as error:
+            raise Refused(4403, "not_allowed", str(error), f"/create/{error.name}") from error
 
     def _welcome(self, session: Session) -> Payload:
         limits = self._registry.limits
@@ -188,9 +205,12 @@ class _Connection:
             asyncio.create_task(self._read(session, rest), name="lockon-reader"),
             asyncio.create_task(self._write(session), name="lockon-writer"),
         ]
+        self._watch_credentials()
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            if self._watch is not None:
+                self._watch.cancel()
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
@@ -200,6 +220,14 @@ class _Connection:
             if task in done and isinstance(result, BaseException):
                 raise result
         return next(task.result() for task in tasks if task in done)
+
+    def _watch_credentials(self) -> None:
+        """Ends the socket soon after a token has expired, or a key was taken away."""
+        if not self._access.stands(self._opening.caller):
+            self._outbox.put(results.goaway("token_expiring"))
+            self._outbox.close(4401, "unauthenticated: the credentials of this socket have ended")
+        elif self._access.required:
+            self._watch = asyncio.get_running_loop().call_later(CREDENTIALS_CHECK_S, self._watch_credentials)
 
     async def _read(self, session: Session, rest: str | bytes | None) -> int:
         message = rest

@@ -62,7 +62,7 @@ def export(
             package = find_package(source)
             exported = export_package(package, out or package.folder, formats=chosen, frames=frames)
     for kind, difference in exported.differences.items():
-        typer.echo(f"{exported.package.folder}: {kind} graphs differ from the network by at most {difference:.2g}")
+        typer.echo(f"{exported.package.folder}: {kind} graphs differ from the network by at most {difference}")
 
 
 def _means(path: Path) -> dict[str, Any]:

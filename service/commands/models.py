@@ -109,7 +109,7 @@ def import_(
     if imported.siblings:
         typer.echo(f"the same weights run with other constants --as {', '.join(imported.siblings)}")
     if imported.difference is not None:
-        typer.echo(f"graphs differ from the network by at most {imported.difference:.2g}")
+        typer.echo(f"graphs differ from the network by at most {imported.difference}")
     typer.echo(f"serve it: lockon serve --model {imported.package.folder}")
 
 

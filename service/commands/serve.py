@@ -45,15 +45,19 @@ def serve(
     Flags go before the environment (LOCKON_SECTION__KEY), which goes before the file; `lockon config` shows the result.
     """
     from service.engine.models import ModelRefused
+    from service.security.access import Access, check_exposure
+    from service.security.keys import KeysInvalid
     from service.server import listeners, run
     from service.settings import SettingsInvalid, load_settings
 
-    with reported(SettingsInvalid, ModelRefused):
+    with reported(SettingsInvalid, KeysInvalid, ModelRefused):
         server = {"host": host, "port": port, "log_level": log_level}
         chosen: list[str | None] = [*model] if model else [None]
         models = {"default": chosen[0], "also": chosen[1:] or None, "runtime": runtime, "device": device}
         flags = {"server": server, "models": models}
         settings = load_settings(flags, config)
+        check_exposure(settings)
+        Access(settings.auth)
         _check_names(settings.models.sources)
         sockets = listeners(settings.server)
         loader = _loaded(settings.models)

@@ -1,4 +1,4 @@
-"""Whether there is room for one more session: what its frames will cost, by measurement, against what the workers can do."""
+"""Whether there is room for one more session: measured costs of frames against what the workers can do."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class Drop(StrEnum):
 class Tally(Protocol):
     """Where sessions report each frame's fate as well, for all sessions of one model (the metrics implement it)."""
 
-    def received(self) -> None:
-        """A binary message came."""
+    def received(self, *, window: bool) -> None:
+        """A binary message came, of a full frame or of a window."""
 
     def processed(self, age_s: float) -> None:
         """A frame was answered, so long after it came."""
@@ -64,10 +64,10 @@ class Counters:
         """Frames that could not be used."""
         return self.rejections.total()
 
-    def receive(self) -> None:
+    def receive(self, *, window: bool = False) -> None:
         """One more binary message."""
         self.received += 1
-        self.tally.received()
+        self.tally.received(window=window)
 
     def process(self, age_s: float) -> None:
         """One more frame answered."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Protocol
 
 # A second line of defence behind the check of the header; OpenCV reads it once, when it is imported.
@@ -12,8 +11,9 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(64 * 1024 * 1024))
 import cv2
 import numpy as np
 
+from models.frames import Picture, PixelRect
 from models.runtimes.base import ByteArray
-from service.engine.region import LARGEST_SHARE, PixelRect, predicted_share
+from service.engine.region import LARGEST_SHARE, predicted_share
 from service.protocol.header import Frame
 from service.protocol.images import ImageKind
 
@@ -30,35 +30,28 @@ else:
     REGIONS = True
 
 
+def jpeg_decoder() -> str:
+    """What decodes JPEG here, for the log: `region` (only what is looked at), `simplejpeg` or `opencv` (whole)."""
+    if REGIONS:
+        return "region"
+    return "opencv" if simplejpeg is None else "simplejpeg"
+
+
 class DecodeFailed(ValueError):
     """The file is damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """Pixels of a frame: all of them, or those of the rectangle whose top-left corner is frame pixel (x, y)."""
-
-    pixels: ByteArray
-    """(h, w, 3) uint8 BGR, the same that a decode of the whole frame has there."""
-    x: int
-    y: int
-    frame_width: int
-    frame_height: int
-
-    @property
-    def whole(self) -> bool:
-        """Whether every pixel of the frame is there."""
-        return self.pixels.shape[:2] == (self.frame_height, self.frame_width)
 
 
 class Decoder(Protocol):
     """Turns a frame's file into pixels; may be called from several threads at once."""
 
     def decode(self, frame: Frame) -> ByteArray:
-        """(H, W, 3) uint8 BGR, not rotated by EXIF; raises DecodeFailed."""
+        """The image, (H, W, 3) uint8 BGR, not rotated by EXIF; raises DecodeFailed."""
+
+    def decode_all(self, frame: Frame) -> Picture:
+        """All that was sent of the frame; raises DecodeFailed."""
 
     def decode_part(self, frame: Frame, part: PixelRect) -> Picture:
-        """At least the pixels of `part` that lie in the frame, more where that is cheaper; raises DecodeFailed.
+        """At least the pixels of `part` that were sent, more where that is cheaper; raises DecodeFailed.
 
         A file that was cut off is refused. Other damage shows only if it breaks the data down to the part's last row:
         a full decode notices more of it, since its data must come out even at the end."""
@@ -76,13 +69,23 @@ class HostDecoder:
         _check_size(pixels.shape[:2], frame)
         return pixels
 
+    def decode_all(self, frame: Frame) -> Picture:
+        """All that was sent of the frame, at the frame's own scale; raises DecodeFailed."""
+        pixels, window = self.decode(frame), frame.window
+        if window is None:
+            return Picture.of(pixels)
+        if pixels.shape[:2] != (window.height, window.width):
+            size = (window.width, window.height)
+            pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        return Picture(pixels, window.x, window.y, window.full_width, window.full_height)
+
     def decode_part(self, frame: Frame, part: PixelRect) -> Picture:
-        """The part alone if the file is a plain JPEG and that is cheaper, else the whole; raises DecodeFailed."""
-        width, height = frame.header.width, frame.header.height
-        inside = part.inside(width, height)
-        if inside is None or not _pays(frame, inside):
-            return Picture(self.decode(frame), 0, 0, width, height)
-        return Picture(_region(frame.image, inside), inside.x, inside.y, width, height)
+        """The part alone if the file is a plain JPEG and that is cheaper, else all of it; raises DecodeFailed."""
+        inside = part.inside(frame.width, frame.height)
+        # A window is hardly larger than what is looked at.
+        if frame.window is not None or inside is None or not _pays(frame, inside):
+            return self.decode_all(frame)
+        return Picture(_region(frame.image, inside), inside.x, inside.y, frame.width, frame.height)
 
 
 def _pays(frame: Frame, part: PixelRect) -> bool:

@@ -96,7 +96,7 @@ class Operations:
             # Targets of a create wait for the first frame as long as it takes, and from then on like all others.
             order.deadline_s = min(order.deadline_s, frame.received_s + ARRIVAL_WAIT_S)
             for start in order.starts:
-                if start.seq is None:
+                if start.seq is None and frame.window is None:  # nothing can be started on a window
                     start.seq = frame.seq
                 if start.seq == frame.seq:
                     start.frame = frame
@@ -206,6 +206,8 @@ class Operations:
 
     def _missing_frame(self, order: StartOrder, now_s: float, newest_seq: int) -> Failure | None:
         for start in order.starts:
+            if start.frame is not None and start.frame.window is not None:
+                return Failure("seq_too_old", f"of frame {start.seq} only a window came; send the box for a full frame")
             if start.seq is None or start.frame is not None:
                 continue
             if start.seq <= newest_seq:

@@ -45,7 +45,11 @@ class ServerFull(NoRoom):
 
 
 class QuotaUsed(NoRoom):
-    """The caller has as many sessions as its quota allows."""
+    """The caller has as many sessions as its quota allows, which is `limit`."""
+
+    def __init__(self, detail: str, limit: int) -> None:
+        super().__init__(detail)
+        self.limit = limit
 
 
 class SessionMissing(KeyError):
@@ -85,7 +89,7 @@ class Registry:
         return sum(session.held_bytes for session in self._sessions.values())
 
     def check_room(self, owner: str, model: Model | None = None) -> None:
-        """Raises ServerFull or QuotaUsed if that owner cannot have one more session, of that model where it is known."""
+        """Raises ServerFull or QuotaUsed if that owner cannot have one more session, of that model if it is known."""
         try:
             self._check_room(owner, model)
         except NoRoom as error:
@@ -96,7 +100,9 @@ class Registry:
         if self._quotas is not None:
             mine = sum(session.owner == owner for session in self._sessions.values())
             if mine >= self._quotas.sessions:
-                raise QuotaUsed(f"this key has {mine} sessions; the limit is {self._quotas.sessions}")
+                raise QuotaUsed(
+                    f"this key has {mine} sessions; the limit is {self._quotas.sessions}", self._quotas.sessions
+                )
         if len(self._sessions) >= self.limits.max_sessions:
             raise ServerFull(f"{len(self._sessions)} sessions; the limit is {self.limits.max_sessions}")
         costs_s = (session.costs.typical_s or _typical_s(session.model) for session in self._sessions.values())

@@ -19,7 +19,7 @@ from service.engine.operations import Answer, Operations, committed, requested_s
 from service.engine.outbox import Outbox, ResultDraft
 from service.engine.views import next_window, target_view, timings_view
 from service.protocol import results
-from service.protocol.header import Frame, FrameRejected, Reason, read_frame
+from service.protocol.header import Frame, FrameRejected, Reason, claims_window, read_frame
 from service.protocol.messages import CreateRequest, Operation
 from service.protocol.results import Payload
 from service.security.quotas import Verdict
@@ -140,7 +140,7 @@ class Session:
 
     def receive(self, data: bytes, now_s: float) -> None:
         """A binary message. What is wrong with it gets its documented answer; the session goes on."""
-        self.counters.receive()
+        self.counters.receive(window=claims_window(data))
         self.rate_in.add(now_s)
         self.last_frame_s = now_s
         verdict = self._quota(len(data), now_s)
@@ -183,7 +183,8 @@ class Session:
         elif self._must(frame):
             self._send(results.error("rate_limited", "beyond what this key may send", seq=frame.seq))
         else:
-            self.warn("degraded_rate", "frames beyond what this key may send are dropped", now_s, reason="quota")
+            detail = "frames beyond what this key may send are dropped"
+            self.warn("degraded_rate", detail, now_s, reason="quota", seq=frame.seq)
 
     def operate(self, operation: Operation, now_s: float) -> None:
         """An operation on the targets."""
@@ -254,7 +255,7 @@ class Session:
         found.sort(key=lambda item: order[item[0].id])
         views = [self._target_view(entry, target, estimate, frame) for entry, target, estimate in found]
         if not frame.no_reply:
-            self._send_result(job, frame, outcome, views, [target for _, target, _ in found], now_s)
+            self._send_result(job, frame, outcome, views, now_s)
 
     def _target_view(self, entry: Followed, target: Target, estimate: Estimate | None, frame: Frame) -> Payload:
         before, after = entry.state, estimate.state if estimate else State.INITIALIZING
@@ -271,9 +272,7 @@ class Session:
             self.model.tally.moved(before, after)
         return target_view(entry, target, estimate, lost_ms)
 
-    def _send_result(
-        self, job: Job, frame: Frame, outcome: Outcome, views: list[Payload], targets: list[Target], now_s: float
-    ) -> None:
+    def _send_result(self, job: Job, frame: Frame, outcome: Outcome, views: list[Payload], now_s: float) -> None:
         wait_ms = (job.taken_s - frame.received_s) * 1e3
         draft = ResultDraft(
             seq=frame.seq,
@@ -283,7 +282,7 @@ class Session:
             done_s=outcome.done_s,
             targets=views,
             timings=timings_view(wait_ms, outcome.timings) if self.want.timings else None,
-            next=next_window(self.model.tracker, targets, frame) if self.want.window else None,
+            next=self._next_window(frame),
         )
         self.rate_out.add(now_s)
         if self.outbox is None:
@@ -297,10 +296,16 @@ class Session:
         if now_s - self._last_empty_s < EMPTY_RESULT_INTERVAL_S or self.outbox is None or frame.no_reply:
             return
         self._last_empty_s = now_s
-        window = next_window(self.model.tracker, [], frame) if self.want.window else None
         excess = self._excess(frame, now_s)
+        window = self._next_window(frame)
         draft = ResultDraft(frame.seq, frame.ts_us, frame.received_s, excess, now_s, [], None, window)
         self.outbox.put_newest(draft)
+
+    def _next_window(self, frame: Frame) -> Payload | None:
+        if not self.want.window:
+            return None
+        targets = [entry.target for entry in self.followed.values() if entry.target is not None]
+        return next_window(self.model.tracker, targets, frame, starting=len(self._operations) > 0)
 
     def result(self, draft: ResultDraft, now_s: float) -> Payload:
         """The message for a result that is sent now."""

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.frames import Picture, PixelRect
 from models.geometry import Box, Size
-from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
+from models.runtimes.base import Best, Features, FloatArray, Runtime
 from models.target import Estimate, Target, TargetInvalid, check_box
 from models.tracker import Tracker
 from service.engine.decoding import DecodeFailed, Decoder
@@ -79,7 +80,7 @@ class _Prepared:
 
     job: Job
     outcome: Outcome
-    pixels: ByteArray | None
+    picture: Picture | None
     pairs: list[tuple[Followed, Target]]
 
 
@@ -105,7 +106,7 @@ class Stepper:
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """One outcome per job. A job that fails fails alone: the others get what they would have got without it."""
         prepared = [self._prepared_safely(job) for job in jobs]
-        stepping = [item for item in prepared if item.pairs and item.pixels is not None]
+        stepping = [item for item in prepared if item.pairs and item.picture is not None]
         try:
             self._step(stepping)
         except Exception:
@@ -135,7 +136,7 @@ class Stepper:
             return
         began_s = perf_counter()
         runs = self._runtime.measured()
-        pairs = [(target, item.pixels) for item in items for _, target in item.pairs if item.pixels is not None]
+        pairs = [(target, item.picture) for item in items for _, target in item.pairs if item.picture is not None]
         estimates = iter(self._tracker.step(pairs))
         ended_s = perf_counter()
         for item in items:
@@ -148,12 +149,12 @@ class Stepper:
 
     def _prepared(self, job: Job) -> _Prepared:
         outcome = Outcome()
-        pixels = self._fresh_pixels(job, outcome)
+        picture = self._fresh(job, outcome)
         began = perf_counter()
         current = {followed: followed.target for followed in job.followed if followed.target is not None}
         fresh: list[tuple[Followed, Target, Estimate | None]] = []
         for order, replays in job.orders:
-            started = self._start_all(job, order, replays, pixels, outcome)
+            started = self._start_all(job, order, replays, picture, outcome)
             outcome.started[order] = started
             if isinstance(started, Failure):
                 continue
@@ -168,22 +169,32 @@ class Stepper:
                     current[start.followed] = target
         outcome.timings.prep += (perf_counter() - began) * 1e3
         outcome.estimates += fresh
-        return _Prepared(job, outcome, pixels, list(current.items()))
+        return _Prepared(job, outcome, picture, list(current.items()))
 
-    def _fresh_pixels(self, job: Job, outcome: Outcome) -> ByteArray | None:
+    def _fresh(self, job: Job, outcome: Outcome) -> Picture | None:
+        """The job's frame, or as much of it as will be looked at."""
         if job.frame is None:
             return None
         began = perf_counter()
         try:
-            return self._decoder.decode(job.frame)
+            part = self._part(job)
+            return self._decoder.decode_all(job.frame) if part is None else self._decoder.decode_part(job.frame, part)
         except DecodeFailed as error:
             outcome.undecodable = str(error)
             return None
         finally:
             outcome.timings.decode = (perf_counter() - began) * 1e3
 
+    def _part(self, job: Job) -> PixelRect | None:
+        """The part of the fresh frame that holds all that is looked at; None for the whole."""
+        targets = [followed.target for followed in job.followed if followed.target is not None]
+        # Targets that are started or caught up in this job: where they look is known only when it is done.
+        if not targets or job.orders or any(map(self._tracker.needs_whole, targets)):
+            return None
+        return PixelRect.around(map(self._tracker.reach, targets))
+
     def _start_all(
-        self, job: Job, order: StartOrder, replays: Sequence[Replay], pixels: ByteArray | None, outcome: Outcome
+        self, job: Job, order: StartOrder, replays: Sequence[Replay], fresh: Picture | None, outcome: Outcome
     ) -> dict[Start, Target] | Failure:
         """Starts an order's targets, frame by frame so that no more than one is held decoded beside the fresh one."""
         timeline = {frame.seq: frame for replay in replays for frame in (replay.start.frame, *replay.later) if frame}
@@ -191,12 +202,14 @@ class Stepper:
         caught_up = 0
         for seq in sorted(timeline):
             frame = timeline[seq]
-            picture = pixels if frame is job.frame else self._retained(frame)
+            picture = fresh if frame is job.frame else self._retained(frame)
             if picture is None:
                 if any(replay.start.frame is frame for replay in replays):
                     return Failure("image_undecodable", f"frame {seq} is damaged")
                 continue
-            moving = [(started[r.start], picture) for r in replays if r.start in started and frame in r.later]
+            later = [started[r.start] for r in replays if r.start in started and frame in r.later]
+            # A window that was sent for other targets may show nothing of this one.
+            moving = [(target, picture) for target in later if picture.shows(self._tracker.reach(target))]
             self._tracker.step(moving)
             caught_up += bool(moving)
             for start in (replay.start for replay in replays if replay.start.frame is frame):
@@ -207,15 +220,15 @@ class Stepper:
         outcome.caught_up[order] = caught_up
         return started
 
-    def _retained(self, frame: Frame) -> ByteArray | None:
+    def _retained(self, frame: Frame) -> Picture | None:
         try:
-            return self._decoder.decode(frame)
+            return self._decoder.decode_all(frame)
         except DecodeFailed:
             return None
 
-    def _start(self, start: Start, picture: ByteArray) -> Target:
+    def _start(self, start: Start, picture: Picture) -> Target:
         old = start.followed.target
         if start.mode == "hint" and old is not None:
-            check_box(start.box, Size(float(picture.shape[1]), float(picture.shape[0])))
+            check_box(start.box, Size(float(picture.frame_width), float(picture.frame_height)))
             return self._tracker.placed(old, start.box)
-        return self._tracker.start(picture, start.box)
+        return self._tracker.start(picture.pixels, start.box)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from models.frames import PixelRect
 from models.package import DUMMY
 from models.presence import State
 from models.target import Estimate, Target
@@ -15,6 +17,11 @@ from service.protocol.results import Payload
 
 WINDOW_MARGIN = 0.25
 """How much wider than the search region the window is that the client is asked for: the target moves meanwhile."""
+WINDOW_GRID = 16
+"""Windows begin and end at multiples of this, or with the frame: JPEG encoders cut a picture into such blocks, so a
+window has the very blocks of the full frame, with the same pixels."""
+
+_SURE = (State.INITIALIZING, State.TRACKING, State.REACQUIRED)
 
 
 def model_view(model: Model) -> Payload:
@@ -65,26 +72,39 @@ def timings_view(wait_ms: float, timings: Timings) -> Payload:
     return {name: round(value, 3) for name, value in stages.items()} | {"batch": timings.batch}
 
 
-def next_window(tracker: Tracker, targets: Sequence[Target], frame: Frame) -> Payload:
-    """A result's `next`: the part of the next frame that will be looked at, with a margin, inside the frame."""
+def next_window(tracker: Tracker, targets: Sequence[Target], frame: Frame, *, starting: bool = False) -> Payload:
+    """A result's `next`: the part of the next frame that will be looked at, with a margin, inside the frame.
+
+    `full`: that part alone will not do; so it is, too, while something is to be started on the next full frame."""
     if not targets:
         return {"full": True, "window": None, "max_scale": 1.0}
     windows = [tracker.next_window(target) for target in targets]
-    grown = [
-        (w.x - w.side * WINDOW_MARGIN / 2, w.y - w.side * WINDOW_MARGIN / 2, w.side * (1 + WINDOW_MARGIN))
-        for w in windows
-    ]
-    left, top = max(0, int(min(x for x, _, _ in grown))), max(0, int(min(y for _, y, _ in grown)))
-    right = min(frame.header.width, int(max(x + side for x, _, side in grown)) + 1)
-    bottom = min(frame.header.height, int(max(y + side for _, y, side in grown)) + 1)
-    # Full frames are asked for until window crops are taken; the window tells already what will be looked at.
+    reaches = [_widened(tracker.reach(target), window.side) for target, window in zip(targets, windows, strict=True)]
+    part = _on_grid(PixelRect.around(reaches), frame)
+    unsure = any(target.presence.state not in _SURE or tracker.needs_whole(target) for target in targets)
     sizes = [_search_size(tracker, target) for target in targets]
     scale = min(1.0, max(size / window.side for size, window in zip(sizes, windows, strict=True)))
     return {
-        "full": True,
-        "window": [left, top, max(0, right - left), max(0, bottom - top)],
+        "full": starting or unsure or part is None or (part.width, part.height) == (frame.width, frame.height),
+        "window": None if part is None else [part.x, part.y, part.width, part.height],
         "max_scale": round(scale, 4),
     }
+
+
+def _widened(part: PixelRect, side: float) -> PixelRect:
+    margin = math.ceil(side * WINDOW_MARGIN / 2)
+    return PixelRect(part.x - margin, part.y - margin, part.width + 2 * margin, part.height + 2 * margin)
+
+
+def _on_grid(part: PixelRect, frame: Frame) -> PixelRect | None:
+    """The part of the frame that holds this one, from a grid line to another."""
+    inside = part.inside(frame.width, frame.height)
+    if inside is None:
+        return None
+    left, top = (start // WINDOW_GRID * WINDOW_GRID for start in (inside.x, inside.y))
+    ends = (inside.x + inside.width, inside.y + inside.height)
+    right, bottom = (-(-end // WINDOW_GRID) * WINDOW_GRID for end in ends)
+    return PixelRect(left, top, right - left, bottom - top).inside(frame.width, frame.height)
 
 
 def _search_size(tracker: Tracker, target: Target) -> int:

@@ -98,9 +98,21 @@ class FrameHeader:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a window crop lies in its frame, in frame pixels: the image may have been scaled down."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    full_width: int
+    full_height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A frame that passed every check before decoding. `image` is the file, `ts_us` None where it is unknown,
-    `received_s` when it came, on the server's monotonic clock."""
+    `received_s` when it came, on the server's monotonic clock; `window` is None where the image is the whole frame."""
 
     seq: int
     image: bytes
@@ -109,6 +121,17 @@ class Frame:
     must_process: bool
     no_reply: bool
     received_s: float
+    window: Placement | None = None
+
+    @property
+    def width(self) -> int:
+        """The whole frame's width in pixels."""
+        return self.window.full_width if self.window else self.header.width
+
+    @property
+    def height(self) -> int:
+        """The whole frame's height in pixels."""
+        return self.window.full_height if self.window else self.header.height
 
 
 def read_header(data: bytes, last_seq: int) -> FrameHeader:
@@ -145,9 +168,12 @@ def read_frame(data: bytes, last_seq: int, max_pixels: int, received_s: float) -
     header = read_header(data, last_seq)
     file = data[HEADER_BYTES:]
     image = _checked_image(file, max_pixels)
-    _check_size(header, image)
+    window = None
     if header.kind is Kind.WINDOW:
-        raise FrameRejected(Reason.UNSUPPORTED_KIND, "window crops are not taken by this version, send full frames")
+        window = _placement(header, image)
+        _check_scale(header, window, image, max_pixels)
+    else:
+        _check_size(header, image)
     timed = Flag.TS_VALID in header.flags and header.ts_us > 0
     return Frame(
         seq=header.seq,
@@ -157,7 +183,13 @@ def read_frame(data: bytes, last_seq: int, max_pixels: int, received_s: float) -
         must_process=Flag.MUST_PROCESS in header.flags,
         no_reply=Flag.NO_REPLY in header.flags,
         received_s=received_s,
+        window=window,
     )
+
+
+def claims_window(data: bytes) -> bool:
+    """Whether a binary message that nothing else is known of says that it is a window crop."""
+    return data[:4] == MAGIC and data[5:6] == bytes([Kind.WINDOW])
 
 
 def _checked_image(file: bytes, max_pixels: int) -> ImageHeader:
@@ -187,16 +219,34 @@ def _check_window(header: FrameHeader) -> None:
         raise FrameRejected(Reason.WINDOW_OUTSIDE, detail)
 
 
+def _placement(header: FrameHeader, image: ImageHeader) -> Placement:
+    """Where the window lies. Without a declared size it is the image itself, unscaled."""
+    width, height = header.crop_w or image.width, header.crop_h or image.height
+    right, bottom = header.origin_x + width, header.origin_y + height
+    if right > header.full_w or bottom > header.full_h:
+        raise FrameRejected(Reason.WINDOW_OUTSIDE, f"the window ends at {right},{bottom}, outside the frame")
+    if min(width, height) < MIN_WINDOW:
+        detail = f"the window is {width}x{height}; at least {MIN_WINDOW} on a side"
+        raise FrameRejected(Reason.WINDOW_OUTSIDE, detail)
+    return Placement(header.origin_x, header.origin_y, width, height, header.full_w, header.full_h)
+
+
+def _check_scale(header: FrameHeader, window: Placement, image: ImageHeader, max_pixels: int) -> None:
+    if (window.width, window.height) == (image.width, image.height):
+        return
+    # Both sides by the same factor, give or take a pixel of the image.
+    height = image.width * window.height / window.width
+    shrunk = image.width <= window.width and image.height <= window.height and abs(image.height - height) <= 1
+    if Flag.CLIENT_SCALED not in header.flags or not shrunk:
+        detail = f"the window is {window.width}x{window.height}, its image {image.width}x{image.height}"
+        raise FrameRejected(Reason.SIZE_MISMATCH, f"{detail}; one that is scaled down alike needs flag bit 8")
+    if window.width * window.height > max_pixels:
+        detail = f"the window is {window.width}x{window.height}; the limit is {max_pixels} pixels"
+        raise FrameRejected(Reason.IMAGE_TOO_LARGE, detail)
+
+
 def _check_size(header: FrameHeader, image: ImageHeader) -> None:
-    if header.kind is Kind.WINDOW:
-        # Without a declared size the window is the image itself, unscaled.
-        declared = (header.crop_w or image.width, header.crop_h or image.height)
-        right, bottom = header.origin_x + declared[0], header.origin_y + declared[1]
-        if right > header.full_w or bottom > header.full_h:
-            raise FrameRejected(Reason.WINDOW_OUTSIDE, f"the window ends at {right},{bottom}, outside the frame")
-        scaled = Flag.CLIENT_SCALED in header.flags
-    else:
-        declared, scaled = (header.full_w or image.width, header.full_h or image.height), False
-    if not scaled and declared != (image.width, image.height):
+    declared = (header.full_w or image.width, header.full_h or image.height)
+    if declared != (image.width, image.height):
         detail = f"the header says {declared[0]}x{declared[1]}, the image is {image.width}x{image.height}"
         raise FrameRejected(Reason.SIZE_MISMATCH, detail)

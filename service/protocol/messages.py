@@ -91,6 +91,19 @@ class LoadRequest(_Strict):
     default: bool = False
 
 
+class SessionTicketRequest(_Strict):
+    """A ticket for a session: body of POST /v1/sessions/{id}/tickets. `origin` is the one page that may use it."""
+
+    origin: Annotated[str, Field(pattern=r"^https?://[^/\s]{1,253}$")] | None = None
+
+
+class TicketRequest(SessionTicketRequest):
+    """A ticket for /v1/stream: body of POST /v1/tickets. What `create` says cannot be said otherwise by the hello."""
+
+    max_sessions: Literal[1] = 1
+    create: CreateRequest | None = None
+
+
 class ClientInfo(_Strict):
     """Who speaks: for logs only."""
 

@@ -47,6 +47,12 @@ class KeyRecord(BaseModel):
     created: datetime
 
 
+class _KeyFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    key: list[KeyRecord] = []
+
+
 def new_key(client: str, scopes: Iterable[Scope], pepper: str) -> tuple[str, KeyRecord]:
     """A fresh key for that client, and its record; the key itself is kept nowhere."""
     key_id = base64.b32encode(secrets.token_bytes(5)).decode().lower()
@@ -69,17 +75,14 @@ def hashed(secret: str, pepper: str) -> str:
 def read_keys(path: Path) -> dict[str, KeyRecord]:
     """The records of a file, by the keys' ids; raises KeysInvalid."""
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-        if unknown := found.keys() - {"key"}:
-            raise KeysInvalid(f"{path}: there is no {unknown.pop()!r}; keys stand under [[key]]")
-        records = [KeyRecord.model_validate(entry) for entry in found.get("key", [])]
+        records = _KeyFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).key
     except OSError as error:
         raise KeysInvalid(f"{path}: cannot be read: {error.strerror}; `lockon keys create` makes one") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KeysInvalid(f"{path}: is no TOML: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise KeysInvalid(f"{path}: {'.'.join(map(str, first['loc']))} of a key: {first['msg']}") from error
+        raise KeysInvalid(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     keys = {record.id: record for record in records}
     if len(keys) < len(records):
         raise KeysInvalid(f"{path}: two keys have the same id")

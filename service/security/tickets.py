@@ -18,6 +18,14 @@ class TooManyTickets(RuntimeError):
     """An owner has as many unused tickets as are allowed."""
 
 
+class PinnedOtherwise(ValueError):
+    """The session that is asked for differs from the ticket's in the field `name`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the ticket says otherwise of {name}")
+        self.name = name
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """What a ticket stands for. It opens the session of that id, or without one a new session as `create` says.
@@ -84,3 +92,11 @@ def narrowed(principal: Principal) -> Principal:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def pinned(ticket: CreateRequest, asked: CreateRequest) -> CreateRequest:
+    """What is asked for with what the ticket says; raises PinnedOtherwise where the two say different things."""
+    for name in sorted(ticket.model_fields_set & asked.model_fields_set):
+        if getattr(ticket, name) != getattr(asked, name):
+            raise PinnedOtherwise(name)
+    return asked.model_copy(update={name: getattr(ticket, name) for name in ticket.model_fields_set})

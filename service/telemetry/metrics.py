@@ -25,6 +25,8 @@ LAG_INTERVAL_S = 0.25
 # One more series per counter and bucket set, of no use to anybody here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+_KINDS = {False: "full", True: "window"}
+
 
 class Metrics:
     """Every metric of one server, in a registry of its own."""
@@ -153,7 +155,7 @@ class ModelTally:
     """Fates of the frames of one model's sessions; obeys `service.engine.counters.Tally`."""
 
     def __init__(self, metrics: Metrics, model: str) -> None:
-        self._received = metrics._received.labels(model, "full")
+        self._received = {window: metrics._received.labels(model, kind) for window, kind in _KINDS.items()}
         self._processed = metrics._processed.labels(model)
         self._age = metrics._age.labels(model)
         self._dropped = {reason: metrics._dropped.labels(reason) for reason in Drop}
@@ -163,9 +165,9 @@ class ModelTally:
         self._metrics = metrics
         self._model = model
 
-    def received(self) -> None:
-        """A binary message came."""
-        self._received.inc()
+    def received(self, *, window: bool) -> None:
+        """A binary message came, of a full frame or of a window."""
+        self._received[window].inc()
 
     def processed(self, age_s: float) -> None:
         """A frame was answered, so long after it came."""
@@ -195,7 +197,8 @@ class ModelTally:
     def end(self) -> None:
         """Takes the model's series out of the exposition."""
         metrics = self._metrics
-        metrics._received.remove(self._model, "full")
+        for kind in _KINDS.values():
+            metrics._received.remove(self._model, kind)
         for family in (metrics._processed, metrics._age, metrics._batch):
             family.remove(self._model)
         for before, after in self._transitions:

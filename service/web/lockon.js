@@ -5,15 +5,19 @@
  *   link.addEventListener("result", ({ detail }) => console.log(detail.seq, detail.targets[0].box));
  *   link.send(jpegBlob);                       // as often as you like: newest frames win, the others are counted
  *   await link.add({ id: "ball", box: [10, 20, 30, 30] }, { onSeq: link.lastSeq });
+ *   const placement = link.placement(1280, 720);   // with what the tracker will look at, a small part is enough
+ *   link.send(placement ? jpegOf(placement) : jpegBlob, { placement, size: [1280, 720] });
  *
  * Events: open (detail: the welcome message), result (plus true_age_ms and skipped), event, warning, error
  * (detail: {code, detail, fatal}) and close (detail: {code, reason, words, expected}).
  */
 
 const SUBPROTOCOL = "lockon.v1";
+const TICKET_PREFIX = "lockon.ticket.";
 const HEADER_BYTES = 32;
 const MAGIC = 0x4c4b4f4e; // "LKON", the only big-endian field
 const KIND_FULL_FRAME = 0;
+const KIND_WINDOW = 1;
 const FLAG_MUST_PROCESS = 1 << 0;
 const FLAG_DISCONTINUITY = 1 << 1;
 const FLAG_TS_VALID = 1 << 2;
@@ -59,15 +63,23 @@ export function closeWords(code, reason = "") {
   return reason ? `${words} (${reason})` : words;
 }
 
-/** The 32 bytes before an image: {seq, tsUs, must, discontinuity} to ArrayBuffer, little-endian but for the magic. */
-export function frameHeader({ seq, tsUs, must = false, discontinuity = false }) {
+/**
+ * The 32 bytes before an image, little-endian but for the magic, as ArrayBuffer. placement: where a window lies in its
+ * frame, {x, y, width, height, fullWidth, fullHeight} in frame pixels; null for a whole frame.
+ */
+export function frameHeader({ seq, tsUs, must = false, discontinuity = false, placement = null }) {
   const view = new DataView(new ArrayBuffer(HEADER_BYTES));
   view.setUint32(0, MAGIC, false);
   view.setUint8(4, HEADER_VERSION);
-  view.setUint8(5, KIND_FULL_FRAME);
+  view.setUint8(5, placement ? KIND_WINDOW : KIND_FULL_FRAME);
   view.setUint16(6, FLAG_TS_VALID | (must ? FLAG_MUST_PROCESS : 0) | (discontinuity ? FLAG_DISCONTINUITY : 0), true);
   view.setUint32(8, seq, true);
   view.setBigUint64(16, BigInt(Math.max(0, Math.round(tsUs))), true);
+  if (placement) {
+    const { x, y, width, height, fullWidth, fullHeight } = placement;
+    [width, height].forEach((side, index) => view.setUint16(12 + 2 * index, side, true));
+    [x, y, fullWidth, fullHeight].forEach((number, index) => view.setUint16(24 + 2 * index, number, true));
+  }
   return view.buffer;
 }
 
@@ -82,46 +94,55 @@ export class LockonError extends Error {
 
 /** One stream to a Lockon server. It connects at once; listen for `open` and `close`. */
 export class Lockon extends EventTarget {
-  #socket;
+  #socket = null; // until the ticket is there
   #sentAt = new Map(); // seq -> when sent, of frames without an answer; oldest first
   #waiting = []; // must-process frames that came before the socket was open
   #operations = new Map(); // op -> {resolve, reject, timer}
   #operationCount = 0;
   #frameBytes = 0;
+  #next = null; // what the server said of the next frame
+  #whole = null; // the whole frames sent last: {size: "width x height", since: seq of the first one, bytes}
   #pinger;
   #silent = false; // nothing was heard since the last ping
   #connectTimer;
   #closing = false;
+  #over = false;
   #fatal = null;
   #resolveClosed;
 
   /**
    * url: "/v1/stream" (a session of its own) or a session's stream_url; http(s) and relative addresses work too.
    * targets: [{id?, box: [x, y, w, h], label?, on_seq?}]; mode: "latest" or "every".
+   * ticket: where the server asks for one, a ticket or a function that gets one, which may be async.
    */
-  constructor(url, { model = null, targets = [], mode = "latest" } = {}) {
+  constructor(url, { model = null, targets = [], mode = "latest", ticket = null } = {}) {
     super();
     this.lastSeq = 0;
     this.skipped = 0;
     this.sent = 0;
+    this.windows = 0;
+    this.savedBytes = 0; // about: each window counts as what the last whole frame took more
     this.session = null;
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
     const address = new URL(url, globalThis.location?.href);
     address.protocol = address.protocol.replace(/^http/, "ws");
     const create = { mode, targets, ...(model ? { model } : {}) };
     const makesSession = !address.pathname.includes("/sessions/");
-    this.#socket = new WebSocket(address, SUBPROTOCOL);
-    this.#socket.onopen = () => this.#opened(makesSession ? create : undefined);
-    this.#socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
-    this.#socket.onclose = (event) => this.#ended(event.code, event.reason);
     this.#connectTimer = setTimeout(() => this.#giveUp("no answer from the server"), CONNECT_TIMEOUT_MS);
+    const greeting = makesSession ? create : undefined;
+    if (ticket === null) this.#connect(address, SUBPROTOCOL, greeting);
+    else this.#connectWith(ticket, address, greeting);
+  }
+
+  get #state() {
+    return this.#socket?.readyState ?? (this.#over ? WebSocket.CLOSED : WebSocket.CONNECTING);
   }
 
   /** Whether a frame sent now would go out; ask before the work of encoding one. */
   get ready() {
     this.#forgetOld();
-    const { readyState, bufferedAmount } = this.#socket;
-    return readyState === WebSocket.OPEN && bufferedAmount <= this.#frameBytes && this.#sentAt.size < MAX_UNANSWERED;
+    if (this.#state !== WebSocket.OPEN) return false;
+    return this.#socket.bufferedAmount <= this.#frameBytes && this.#sentAt.size < MAX_UNANSWERED;
   }
 
   /** Notes that a frame was left out by the caller because `ready` was false. */
@@ -130,23 +151,50 @@ export class Lockon extends EventTarget {
   }
 
   /**
+   * The window that may be sent for a frame of this size: cut it out, encode it, and give it to `send` as `placement`.
+   * Null where the server needs the whole frame, or has not said yet what it will look at.
+   */
+  placement(fullWidth, fullHeight) {
+    const { full = true, window = null } = this.#next ?? {};
+    if (full || !window || this.#operations.size || this.#whole?.size !== `${fullWidth} x ${fullHeight}`) return null;
+    const [x, y, width, height] = window;
+    return { x, y, width, height, fullWidth, fullHeight };
+  }
+
+  /**
    * Sends one JPEG, PNG or WebP image (Blob or ArrayBuffer) and returns its seq, or null if it was skipped.
    * seq must be larger than the last one; tsMs is the capture time on performance.now()'s clock.
    * must: processed whatever comes after it, and kept until the socket is open.
+   * placement: where the image lies in its frame, if it is a window; size: [width, height] of a whole frame, which
+   * those who send windows must state.
    */
-  send(image, { seq = this.lastSeq + 1, tsMs = performance.now(), must = false, discontinuity = false } = {}) {
+  send(image, options = {}) {
+    const { seq = this.lastSeq + 1, tsMs = performance.now(), must = false, placement = null, size = [] } = options;
     if (seq <= this.lastSeq) throw new RangeError(`seq ${seq} is not larger than the last one, ${this.lastSeq}`);
-    const connecting = this.#socket.readyState === WebSocket.CONNECTING;
-    const goes = must ? this.#socket.readyState <= WebSocket.OPEN : this.ready;
+    const connecting = this.#state === WebSocket.CONNECTING;
+    const goes = must ? this.#state <= WebSocket.OPEN : this.ready;
     if (!goes || (connecting && this.#waiting.length >= MAX_WAITING_FOR_OPEN)) {
       this.skip();
       return null;
     }
     this.lastSeq = seq;
-    const message = new Blob([frameHeader({ seq, tsUs: tsMs * 1000, must, discontinuity }), image]);
+    const header = frameHeader({ ...options, seq, tsUs: tsMs * 1000, must, placement });
+    const message = new Blob([header, image]);
+    this.#note(seq, message.size, placement, size.join(" x "));
     if (connecting) this.#waiting.push([seq, message]);
     else this.#sendFrame(seq, message);
     return seq;
+  }
+
+  #note(seq, bytes, placement, size) {
+    if (placement) {
+      this.windows += 1;
+      this.savedBytes += this.#whole.bytes - bytes;
+      return;
+    }
+    const same = this.#whole?.size === size;
+    if (!same) this.#next = null;
+    this.#whole = { size, bytes, since: same ? this.#whole.since : seq };
   }
 
   /** Follows one more target: {box: [x, y, w, h], id?, label?}, seen in frame onSeq. Resolves with the ack. */
@@ -168,8 +216,25 @@ export class Lockon extends EventTarget {
   close() {
     if (this.#closing) return;
     this.#closing = true;
-    if (this.#socket.readyState === WebSocket.OPEN) this.#sendText({ type: "bye", keep: false });
-    this.#socket.close(1000);
+    if (this.#state === WebSocket.OPEN) this.#sendText({ type: "bye", keep: false });
+    if (this.#socket) this.#socket.close(1000);
+    else this.#ended(1000, "");
+  }
+
+  async #connectWith(ticket, address, create) {
+    try {
+      const text = typeof ticket === "function" ? await ticket() : ticket;
+      if (!this.#over) this.#connect(address, [SUBPROTOCOL, TICKET_PREFIX + text], create);
+    } catch (error) {
+      if (!this.#over) this.#ended(4401, error.message);
+    }
+  }
+
+  #connect(address, protocols, create) {
+    this.#socket = new WebSocket(address, protocols);
+    this.#socket.onopen = () => this.#opened(create);
+    this.#socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
+    this.#socket.onclose = (event) => this.#ended(event.code, event.reason);
   }
 
   #opened(create) {
@@ -209,8 +274,8 @@ export class Lockon extends EventTarget {
         ACK_TIMEOUT_MS,
       );
       this.#operations.set(op, { resolve, reject, timer, text });
-      if (this.#socket.readyState === WebSocket.OPEN) this.#sendText(text);
-      else if (this.#socket.readyState !== WebSocket.CONNECTING) {
+      if (this.#state === WebSocket.OPEN) this.#sendText(text);
+      else if (this.#state !== WebSocket.CONNECTING) {
         this.#settle(op, (wait) => wait.reject(new LockonError("The stream is closed.", "closed")));
       }
     });
@@ -233,6 +298,8 @@ export class Lockon extends EventTarget {
         return this.#tell("open", message);
       case "result":
         this.#answeredUpTo(message.seq);
+        // What was said of a frame of another size holds no more.
+        if (message.seq >= (this.#whole?.since ?? 0)) this.#next = message.next ?? null;
         message.true_age_ms = message.ts_us == null ? null : performance.now() - message.ts_us / 1000;
         message.skipped = this.skipped;
         return this.#tell("result", message);
@@ -268,12 +335,13 @@ export class Lockon extends EventTarget {
   }
 
   #giveUp(reason) {
-    this.#socket.close();
+    this.#socket?.close();
     this.#ended(1006, reason);
   }
 
   #ended(code, reason) {
-    this.#socket.onclose = this.#socket.onmessage = this.#socket.onopen = null;
+    this.#over = true;
+    if (this.#socket) this.#socket.onclose = this.#socket.onmessage = this.#socket.onopen = null;
     clearInterval(this.#pinger);
     clearTimeout(this.#connectTimer);
     for (const op of [...this.#operations.keys()]) {

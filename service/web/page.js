@@ -1,5 +1,6 @@
 /** The page: joins the picture source, the stream, the canvas and the numbers. */
 
+import { asked, hasKey, keepKey, KeyNeeded, newTicket } from "./access.js";
 import { Chooser } from "./chooser.js";
 import { Lockon } from "./lockon.js";
 import { Panel } from "./panel.js";
@@ -15,6 +16,7 @@ const MAX_TARGETS = COLOURS.length; // also the server's limit
 const DRAFT_FRAME_INTERVAL_MS = 250;
 const DRAFT_FRAMES = 8;
 const CLOSED_BAD_HELLO = 4400;
+const CLOSED_UNAUTHENTICATED = 4401;
 const STALE_MS = 500; // without a result for so long, the age shown grows by itself
 
 const element = (id) => document.getElementById(id);
@@ -32,6 +34,7 @@ let busy = false; // one frame is grabbed and encoded at a time
 let latest = null; // newest result
 let draft = null; // {sent, lastAt} while a box is drawn
 let resumeAfterDraft = false;
+let resent = null; // {shown, seq}: the picture a box is drawn on, and the number it was sent with once more
 let targetCount = 0;
 
 // Frames
@@ -43,14 +46,37 @@ async function onFrame(tsMs) {
   busy = true;
   try {
     const seq = ++frameCount;
-    const grabbed = await source.grab(stream !== null);
+    const grabbed = await source.grab(stream !== null, (...size) => (sendsWindows() ? stream.placement(...size) : null));
     if (!grabbed) return;
     picture.keep(seq, grabbed.bitmap);
     if (!stream && !link) picture.show(seq, []);
-    else if (stream && stream === link) stream.send(grabbed.jpeg, { seq, tsMs });
+    else if (stream && stream === link) sendFrame(stream, seq, tsMs, grabbed);
   } finally {
     busy = false;
   }
+}
+
+function sendFrame(stream, seq, tsMs, { jpeg, placement, bitmap }) {
+  if (seq <= stream.lastSeq) stream.skip(); // a picture was sent once more meanwhile
+  else stream.send(jpeg, { seq, tsMs, placement, size: [bitmap.width, bitmap.height] });
+}
+
+/** Whole frames go out while a box is drawn, since the new target may be anywhere. */
+function sendsWindows() {
+  return element("send-window").checked && !draft;
+}
+
+/** Of the picture on show the server may have no more than a window, where no target can be started. */
+function resend(shown) {
+  const stream = link;
+  const bitmap = picture.bitmap(shown);
+  const size = [bitmap.width, bitmap.height];
+  primed = source.encode(bitmap).then((jpeg) => {
+    const seq = ++frameCount;
+    resent = { shown, seq };
+    stream.send(jpeg, { seq, must: true, size });
+    if (stream === link) primed = null;
+  });
 }
 
 /** Whether this frame goes to the server; counts it as skipped where the stream is what holds it back. */
@@ -69,7 +95,7 @@ function mayStream(tsMs) {
 
 /** Opens a stream whose first frame is `seq`, which is on show. */
 function openStream(seq) {
-  const stream = new Lockon("/v1/stream", { model: element("model").value || null });
+  const stream = new Lockon("/v1/stream", { model: element("model").value || null, ticket: hasKey() ? newTicket : null });
   let welcomed = false;
   link = stream;
   panel.connection("connecting");
@@ -81,8 +107,11 @@ function openStream(seq) {
   stream.addEventListener("result", ({ detail }) => stream === link && onResult(detail));
   stream.addEventListener("warning", ({ detail }) => panel.message(detail.detail));
   stream.addEventListener("close", ({ detail }) => stream === link && onClosed(detail, welcomed));
-  primed = source.encode(picture.bitmap(seq)).then((jpeg) => {
-    stream.send(jpeg, { seq, must: true });
+  resent = null;
+  const bitmap = picture.bitmap(seq);
+  const size = [bitmap.width, bitmap.height];
+  primed = source.encode(bitmap).then((jpeg) => {
+    stream.send(jpeg, { seq, must: true, size });
     if (stream === link) primed = null;
   });
 }
@@ -103,7 +132,8 @@ async function onClosed({ code, words }, welcomed) {
   const reason = code === 1006 && !welcomed ? await refusalWords() : words;
   if (link) return; // the user was faster
   panel.message(`${reason} Drag a box to start again.`);
-  if (code === CLOSED_BAD_HELLO) listModels(); // the one that was chosen may be retired
+  // The model that was chosen may be retired, or the key revoked.
+  if (code === CLOSED_BAD_HELLO || code === CLOSED_UNAUTHENTICATED) listModels();
 }
 
 /** A browser does not tell why a WebSocket was refused; the server's own health does. */
@@ -131,7 +161,7 @@ function onResult(result) {
     shapes.push({ ...target });
   }
   picture.show(result.seq, shapes);
-  panel.counts({ fps: result.fps, dropped: result.dropped_total, skipped: link.skipped });
+  panel.counts({ fps: result.fps, dropped: result.dropped_total, skipped: link.skipped, saved: link.savedBytes });
   panel.age(latest.age, targets.size > 0);
   panel.selected(targets.get(selected) ?? null);
 }
@@ -168,7 +198,7 @@ async function startTarget(target, seq) {
   try {
     await primed;
     try {
-      await stream.add({ id, box, label }, { onSeq: seq });
+      await stream.add({ id, box, label }, { onSeq: resent?.shown === seq ? resent.seq : seq });
     } catch (error) {
       // The picture stood still for too long: the server has forgotten that frame and starts on the next one.
       if (error.code !== "seq_too_old") throw error;
@@ -220,6 +250,7 @@ picture.addEventListener("draft", () => {
   }
   draft = { sent: 0, lastAt: performance.now() };
   if (!link) openStream(picture.shown);
+  else if (link.windows && primed === null) resend(picture.shown);
 });
 
 function endDraft() {
@@ -280,13 +311,23 @@ element("model").addEventListener("change", () => {
 
 async function listModels() {
   try {
-    const answer = await fetch("/v1/models");
-    const { items } = await answer.json();
+    const { items } = await asked("/v1/models");
     panel.models(items);
+    element("access").hidden = true;
   } catch (error) {
-    panel.message(`The server's models cannot be listed: ${error.message}`);
+    const refused = error instanceof KeyNeeded;
+    element("access").hidden = !refused;
+    if (!refused) panel.message(`The server's models cannot be listed: ${error.message}`);
+    else if (hasKey()) panel.message(`The server does not take this key: ${error.message}`);
   }
 }
+
+element("access").addEventListener("submit", (event) => {
+  event.preventDefault();
+  keepKey(element("key").value.trim());
+  panel.message(null);
+  listModels();
+});
 
 /** What the page knows, to read from the browser's console when something looks wrong. */
 Object.defineProperty(window, "lockonPage", {
@@ -298,6 +339,8 @@ Object.defineProperty(window, "lockonPage", {
     targets: [...targets.values()].map((target) => ({ ...target })),
     skipped: link?.skipped ?? 0,
     sent: link?.sent ?? 0,
+    windows: link?.windows ?? 0,
+    saved_bytes: link?.savedBytes ?? 0,
     age_ms: shownAge(),
     result: latest?.result ?? null,
   }),

@@ -40,13 +40,14 @@ export class Panel extends EventTarget {
   /** No stream: what its numbers said is over. */
   quiet() {
     for (const id of ["age", "fps-in", "fps-out"]) element(id).textContent = number(null);
-    for (const id of ["left-out", "dropped", "skipped"]) element(id).textContent = "0";
+    for (const id of ["left-out", "dropped", "skipped", "saved"]) element(id).textContent = "0";
     this.#ages = [];
     this.#drawSparkline();
   }
 
-  /** Rates and drops of one result: fps {in, out}, frames dropped by the server, frames skipped here. */
-  counts({ fps, dropped, skipped }) {
+  /** Rates and drops of one result: fps {in, out}, frames dropped by the server, frames skipped here, bytes saved. */
+  counts({ fps, dropped, skipped, saved }) {
+    element("saved").textContent = number(saved / 1e6, saved ? 2 : 0);
     element("fps-in").textContent = number(fps?.in);
     element("fps-out").textContent = number(fps?.out);
     element("dropped").textContent = dropped;

@@ -21,6 +21,8 @@ export class Source extends EventTarget {
   #fileUrl = null;
   #canvas = new OffscreenCanvas(1, 1);
   #context = this.#canvas.getContext("2d", { alpha: false });
+  #window = new OffscreenCanvas(1, 1);
+  #windowContext = this.#window.getContext("2d", { alpha: false });
   #openings = 0;
 
   constructor(video, onFrame) {
@@ -113,14 +115,19 @@ export class Source extends EventTarget {
     this.kind = null;
   }
 
-  /** The picture of now: {bitmap, jpeg}, both of the same pixels; jpeg is null unless asked for. Null if closed meanwhile. */
-  async grab(withJpeg) {
+  /**
+   * The picture of now: {bitmap, jpeg, placement}; jpeg is null unless asked for. Null if closed meanwhile.
+   * choosePlacement(width, height) gives the part that the jpeg shows, {x, y, width, height}, or null for all of it.
+   */
+  async grab(withJpeg, choosePlacement) {
     const opening = this.#openings;
     const { videoWidth, videoHeight } = this.#video;
     const scale = Math.min(1, LONG_SIDE / Math.max(videoWidth, videoHeight));
     this.#draw(this.#video, Math.round(videoWidth * scale), Math.round(videoHeight * scale));
-    const [bitmap, jpeg] = await Promise.all([createImageBitmap(this.#canvas), withJpeg ? this.#encoded() : null]);
-    if (opening === this.#openings) return { bitmap, jpeg };
+    const placement = withJpeg ? choosePlacement(this.#canvas.width, this.#canvas.height) : null;
+    const encoding = withJpeg ? this.#encoded(placement) : null;
+    const [bitmap, jpeg] = await Promise.all([createImageBitmap(this.#canvas), encoding]);
+    if (opening === this.#openings) return { bitmap, jpeg, placement };
     bitmap.close();
     return null;
   }
@@ -156,8 +163,18 @@ export class Source extends EventTarget {
     this.#context.drawImage(image, 0, 0, width, height);
   }
 
-  #encoded() {
-    return this.#canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
+  #encoded(placement = null) {
+    const canvas = placement ? this.#cut(placement) : this.#canvas;
+    return canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
+  }
+
+  #cut({ x, y, width, height }) {
+    if (this.#window.width !== width || this.#window.height !== height) {
+      this.#window.width = width;
+      this.#window.height = height;
+    }
+    this.#windowContext.drawImage(this.#canvas, x, y, width, height, 0, 0, width, height);
+    return this.#window;
   }
 }
 

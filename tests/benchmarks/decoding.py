@@ -20,9 +20,10 @@ import cv2
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]
 
+from models.frames import PixelRect
 from models.runtimes.base import ByteArray
 from service.engine import _region_jpeg
-from service.engine.region import LARGEST_SHARE, PixelRect, predicted_share
+from service.engine.region import LARGEST_SHARE, predicted_share
 from tests.jpegs import jpeg, textured
 
 SIZES = ((1280, 720), (1920, 1080))

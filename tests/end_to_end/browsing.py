@@ -55,7 +55,7 @@ def opened(browser: Browser, url: str, *, script: str = "", fails: str = "", **c
     if script:
         page.add_init_script(script)
     page.goto(url)
-    wait_until(page, "document.querySelector('#model').options.length > 0")
+    wait_until(page, "document.querySelector('#model').options.length > 0 || !document.querySelector('#access').hidden")
     yield page
     profile.close()
     assert [problem for problem in problems if not (fails and fails in problem)] == []

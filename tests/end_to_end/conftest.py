@@ -176,9 +176,11 @@ def with_header(
     kind: int = 0,
     version: int = 1,
     size: tuple[int, int] = (0, 0),
+    window: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> bytes:
     """A binary message with the 32-byte header, packed by hand."""
-    return struct.pack("<4sBBHIHHQHHHH", b"LKON", version, kind, flags, seq, 0, 0, ts_us, 0, 0, *size) + image
+    x, y, *crop = window
+    return struct.pack("<4sBBHIHHQHHHH", b"LKON", version, kind, flags, seq, *crop, ts_us, x, y, *size) + image
 
 
 MUST = 1

@@ -44,6 +44,12 @@ FRAMES = [
     pytest.param(with_header(GOOD, 5, flags=16), "unsupported_flag", id="critical flag"),
     pytest.param(with_header(GOOD, 1), "seq_not_increasing", id="old seq"),
     pytest.param(with_header(GOOD, 5, size=(99, 99)), "size_mismatch", id="other size"),
+    pytest.param(with_header(GOOD, 5, kind=1, size=(319, 240)), "window_outside", id="window beyond its frame"),
+    pytest.param(
+        with_header(GOOD, 5, kind=1, size=(640, 480), window=(0, 0, 160, 120)),
+        "size_mismatch",
+        id="other window",
+    ),
     pytest.param(GOOD[: len(GOOD) // 2], "image_undecodable", id="truncated at half"),
     pytest.param(GOOD[:-2], "image_undecodable", id="truncated by two bytes"),
     pytest.param(GOOD[:30], "image_undecodable", id="truncated in its header"),

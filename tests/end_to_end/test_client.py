@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import lockon_client
+import numpy as np
 import pytest
 
 from models.package import load_tracker
@@ -87,3 +88,44 @@ async def test_nothing_is_left_running_afterwards(server: RunningServer) -> None
         async for _ in t.results(FRAMES):
             break
     assert asyncio.all_tasks() == before
+
+
+async def test_windows_give_the_boxes_of_whole_frames_with_fewer_bytes(server: RunningServer) -> None:
+    drawing = Drawing(width=640, height=360)
+    pictures = [drawing.frame(index) for index in range(12)]
+    first = drawing.box(0).xywh()
+    async with lockon_client.track(server.ws, box=first, every=True) as t:
+        whole = [result async for result in t.results(pictures)]
+        assert t.saved_bytes == 0
+    async with lockon_client.track(server.ws, box=first, every=True, send_window=True) as t:
+        windows = [result async for result in t.results(pictures)]
+        assert t.saved_bytes > 5 * len(jpeg(pictures[0]))
+    assert [result.targets[0].box for result in windows] == [result.targets[0].box for result in whole]
+
+
+async def test_targets_are_added_and_frames_change_their_size_between_windows(server: RunningServer) -> None:
+    drawing = Drawing(width=640, height=360)
+    pictures = [drawing.frame(index // 2) for index in range(30)]
+    pictures[20:] = [picture[:300, :500] for picture in pictures[20:]]
+    async with lockon_client.track(server.ws, box=FIRST, every=True, send_window=True) as t:
+        results: list[lockon_client.Result] = []
+        async for result in t.results(pictures):
+            results.append(result)
+            if len(results) == 5:
+                ack = await t.add((300, 200, 40, 40), id="late")
+                assert ack.ok
+        saved = t.saved_bytes
+    assert len(results) == len(pictures)
+    assert len(results[-1].targets) == 2
+    assert saved > 0
+
+
+async def test_windows_give_way_to_whole_frames_when_the_target_is_gone(server: RunningServer) -> None:
+    drawing = Drawing(width=640, height=360)
+    gone = [np.random.default_rng(9).integers(0, 80, (360, 640, 3), np.uint8)] * 25
+    async with lockon_client.track(server.ws, box=FIRST, every=True, send_window=True) as t:
+        results = [result async for result in t.results([*(drawing.frame(index) for index in range(5)), *gone])]
+    assert results[3].next is not None
+    assert not results[3].next.full
+    assert results[-1].targets[0].state is lockon_client.State.LOST
+    assert all(result.next is not None and result.next.full for result in results[7:])

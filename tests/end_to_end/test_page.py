@@ -34,6 +34,7 @@ from tests.end_to_end.browsing import (
 )
 from tests.end_to_end.conftest import RunningServer, StartServer
 from tests.end_to_end.fake_camera import BITS, STRIP_HEIGHT, Recording
+from tests.end_to_end.guarding import KeyFile
 
 pytestmark = pytest.mark.browser
 
@@ -128,6 +129,29 @@ def test_a_video_file_is_followed_and_two_targets_have_rows_of_their_own(
         wait_until(page, "window.lockonPage.targets.length === 1")
         wait_for_results(page, 3)
         assert page.inner_text("#connection") == "connected"
+
+
+def test_windows_are_sent_when_asked_for_and_whole_pictures_while_a_box_is_drawn(
+    browser: Browser, page_url: str, recording: Recording
+) -> None:
+    with opened(browser, page_url) as page:
+        use_camera(page)
+        page.check("#send-window")
+        drag_on_target(page, recording)
+        wait_until(page, "window.lockonPage.windows > 5")
+        assert np.median(overlaps(page, recording, samples=6)) > 0.7
+        assert page.evaluate("window.lockonPage.saved_bytes") > 0
+        assert float(page.inner_text("#saved")) > 0
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        assert min(overlaps(page, recording, samples=3)) > 0.4
+        assert page.locator("#targets li").count() == 2
+        assert page.is_hidden("#message"), "the second box was drawn on a picture of which a window was sent"
+        page.uncheck("#send-window")
+        wait_for_results(page, 5)
+        windows = page.evaluate("window.lockonPage.windows")
+        wait_for_results(page, 5)
+        assert page.evaluate("window.lockonPage.windows") == windows
 
 
 def test_a_dropped_video_plays_and_a_dropped_text_is_refused_in_plain_words(
@@ -295,6 +319,26 @@ def test_a_box_on_a_frame_that_the_server_forgot_starts_on_the_next_one(
         assert isinstance(asked[0], int)
         assert asked[1:] == ["next"]
         assert page.is_hidden("#message")
+
+
+def test_a_server_with_keys_asks_for_one(
+    browser: Browser, start_server: StartServer, recording: Recording, tmp_path: Path
+) -> None:
+    keys = KeyFile(tmp_path / "keys.toml")
+    server = start_server({"auth": {"keys": keys.path}})
+    with opened(browser, f"{server.http}/", fails="401") as page:
+        page.wait_for_selector("#access:not([hidden])")
+        page.fill("#key", "lk_live_wrong")
+        page.click("#access button")
+        assert shown_words(page) == "The server does not take this key: this API key is not valid"
+        page.fill("#key", keys.new("page"))
+        page.click("#access button")
+        wait_until(page, "document.querySelector('#access').hidden")
+        use_camera(page)
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        keys.revoke("page")
+        page.wait_for_selector("#access:not([hidden])")
 
 
 def test_a_full_server_is_told_in_plain_words(browser: Browser, page_url: str, recording: Recording) -> None:

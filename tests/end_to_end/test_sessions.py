@@ -95,7 +95,8 @@ async def test_a_full_server_says_so(start_server: StartServer) -> None:
     async with httpx.AsyncClient(base_url=server.http) as http:
         await _created(http)
         answer = await http.post("/v1/sessions")
-    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "no-capacity", "1")
+    assert (answer.status_code, answer.json()["code"]) == (503, "no-capacity")
+    assert 5 <= int(answer.headers["retry-after"]) <= 30
     assert (await _refused(server, "/v1/stream")).status_code == 503
 
 

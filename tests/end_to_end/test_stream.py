@@ -55,7 +55,7 @@ async def test_a_result_says_all_that_is_documented(server: RunningServer) -> No
     assert set(result["timings"]) == {"wait", "decode", "prep", "infer", "post", "send_wait", "batch"}
     assert result["age_ms"] > 0
     assert (result["dropped"], result["dropped_total"]) == (0, 0)
-    assert result["next"]["full"] is True
+    assert set(result["next"]) == {"full", "window", "max_scale"}
     assert len(result["next"]["window"]) == 4
     assert set(result["fps"]) == {"in", "out"}
     assert set(result["targets"][0]) == {"id", "box", "score", "raw", "state", "lost_ms", "search"}

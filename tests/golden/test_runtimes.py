@@ -14,15 +14,11 @@ from tests.runtimes import EXACT, Way
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-# Float32 in another order of the same sums. The weights of the golden vectors are random, and make more of the last
-# digits than trained ones do.
-BOX_TOLERANCE_PX = 1e-2
-SCORE_TOLERANCE = 1e-4
+# A half number has 11 bits: some tenths of a pixel of 255.
+HALF_TOLERANCE_PX = 1.0
+HALF_SCORE_TOLERANCE = 1e-2
 
-ROUNDED = {
-    "torchscript, f16": Way(RuntimeKind.TORCHSCRIPT, Precision.F16),
-    "openvino, bf16": Way(RuntimeKind.OPENVINO, Precision.BF16),
-}
+HALF = {"torchscript, f16": Way(RuntimeKind.TORCHSCRIPT, Precision.F16)}
 
 
 def test_every_published_variant_is_tested_here() -> None:
@@ -34,15 +30,14 @@ def test_every_published_variant_is_tested_here() -> None:
 def test_every_runtime_gives_the_boxes_of_torch(folder: str, tmp_path: Path) -> None:
     spec, network = network_of(folder)
     for name, found in differences(network, spec, EXACT, tmp_path):
-        assert found.other_choices == 0, (folder, name)
-        assert found.box_px <= BOX_TOLERANCE_PX, (folder, name)
-        assert found.score <= SCORE_TOLERANCE, (folder, name)
+        assert found.negligible, (folder, name, str(found))
 
 
 # With trained weights: random ones make the damage of fewer digits look worse than it is.
 @pytest.mark.parametrize("folder", [name for name in CASES if name.startswith("nanotrack")])
-def test_fewer_digits_hardly_move_the_boxes_of_trained_networks(folder: str, tmp_path: Path) -> None:
+def test_half_precision_hardly_moves_the_boxes_of_trained_networks(folder: str, tmp_path: Path) -> None:
     spec, network = network_of(folder)
-    for name, found in differences(network, spec, ROUNDED, tmp_path):
-        assert found.box_px <= 4, (folder, name)
-        assert found.score <= 0.1, (folder, name)
+    ((_, found),) = differences(network, spec, HALF, tmp_path)
+    assert found.other_choices == 0
+    assert found.box_px <= HALF_TOLERANCE_PX
+    assert found.score <= HALF_SCORE_TOLERANCE

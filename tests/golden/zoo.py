@@ -7,11 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 from torch import nn
 
-from models.networks.exporting import answer, write_graphs
-from models.runtimes.base import Best
+from models.importing.nanotrack import VARIANTS as NANOTRACK
+from models.networks.exporting import Difference, answer, difference, largest, write_graphs
 from models.runtimes.torch import TorchRuntime
 from models.spec import ModelSpec
 from models.variants import VARIANTS
@@ -36,20 +35,10 @@ class Case(NamedTuple):
     network: Callable[[], Any]
 
 
-class Difference(NamedTuple):
-    """Largest absolute differences between two answers."""
-
-    box_px: float
-    score: float
-    """of score, penalty and ranking"""
-    other_choices: int
-    """targets for which another candidate was chosen"""
-
-
 CASES: Mapping[str, Case] = {
     **{folder: Case(name, partial(test_siamfcpp.network, folder)) for folder, name in test_siamfcpp.FOLDERS.items()},
     **{folder: Case(name, partial(test_pysot.network, folder)) for folder, name in test_pysot.FOLDERS.items()},
-    **{name: Case(name, partial(test_nanotrack.published, name)) for name in test_nanotrack.NAMES},
+    **{name: Case(name, partial(test_nanotrack.published, name)) for name in NANOTRACK},
     test_siamrpn_2018.FOLDER: Case("dasiamrpn_vot", test_siamrpn_2018.network),
     test_siamrpn_tf.FOLDER: Case("siamrpn_tf", test_siamrpn_tf.network),
     test_mmtracking.FOLDER: Case("siamrpnpp_r50_mmtracking", test_mmtracking.network),
@@ -69,21 +58,10 @@ def differences(
     for name, way in ways.items():
         runtime = way.opened(graphs_in(folder, spec, way.format))
         found = [answer(runtime, spec, batch) for batch in batches]
-        yield name, _largest(map(difference, found, expected))
-
-
-def difference(found: Best, expected: Best) -> Difference:
-    """Between two answers for the same targets."""
-    apart = np.abs(found.best - expected.best)
-    return Difference(float(apart[:, :4].max()), float(apart[:, 4:7].max()), int((apart[:, 7] > 0).sum()))
+        yield name, largest(map(difference, found, expected))
 
 
 def network_of(folder: str) -> tuple[ModelSpec, nn.Module]:
     """The spec of a golden folder's variant, and the network."""
     case = CASES[folder]
     return VARIANTS[case.variant], cast("nn.Module", case.network())
-
-
-def _largest(differences: Iterator[Difference]) -> Difference:
-    boxes, scores, choices = zip(*differences, strict=True)
-    return Difference(max(boxes), max(scores), sum(choices))

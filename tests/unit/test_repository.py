@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from service.api.problems import STATUS
 from service.cli import app
-from service.protocol.header import HEADER_BYTES, FrameRejected, Reason, read_header
+from service.protocol.header import HEADER_BYTES, FrameRejected, Kind, Reason, read_header
 from service.settings import settings_page
 from service.telemetry.metrics import Metrics
 
@@ -123,17 +123,19 @@ def test_the_protocol_page_lists_every_reject_reason_and_the_api_page_every_prob
 def test_the_header_vectors_of_the_protocol_page_do_what_they_say() -> None:
     protocol = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
     vectors = re.findall(r"^((?:[0-9a-f]{8} ){8}) (\w+)", protocol, re.MULTILINE)
-    assert len(vectors) == 3
+    assert len(vectors) == 4
+    good = []
     for digits, outcome in vectors:
         header = bytes.fromhex(digits)
         assert len(header) == HEADER_BYTES
         if outcome == "ok":
             read = read_header(header + b"image", last_seq=0)
-            assert (read.seq, read.ts_us, read.full_w, read.full_h) == (1, 1_000_000, 1280, 720)
+            good.append((read.kind, read.seq, read.ts_us, read.full_w, read.full_h))
         else:
             with pytest.raises(FrameRejected) as caught:
                 read_header(header + b"image", last_seq=0)
             assert caught.value.reason == outcome
+    assert good == [(Kind.FULL, 1, 1_000_000, 1280, 720), (Kind.WINDOW, 1234, 81_234_567, 1280, 720)]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ import json
 
 import pytest
 from lockon_client import errors, images, messages, protocol
-from lockon_client.messages import Box, Result, State
+from lockon_client.messages import Box, NextWindow, Result, State
+from lockon_client.windows import Placement
 
 RESULT = {
     "type": "result", "seq": 7, "epoch": 1, "ts_us": 1000, "age_ms": 4.2, "dropped": 1, "dropped_total": 3,
     "targets": [{"id": "a", "box": [1, 2, 3, 4], "score": 0.9, "raw": 0.8, "state": "tracking", "lost_ms": None}],
-    "fps": {"in": 30.0, "out": 29.5}, "field_of_a_later_version": 1,
+    "next": {"full": False, "window": [16, 0, 64, 48], "max_scale": 0.8}, "fps": {"in": 30.0, "out": 29.5},
+    "field_of_a_later_version": 1,
 }  # fmt: skip
 
 
@@ -23,11 +25,26 @@ def test_the_header_equals_the_golden_bytes() -> None:
     assert protocol.encode_frame(b"", 1, 0, must_process=True)[6] & 1
 
 
+def test_the_header_of_a_window_says_where_it_lies() -> None:
+    placement = Placement(282, 96, 320, 320, 1280, 720)
+    window = protocol.encode_frame(b"image", 1234, 0, must_process=True, placement=placement)
+    golden = "4c4b4f4e01010500d20400004001400100000000000000001a0160000005d002"
+    assert window[: protocol.HEADER_BYTES].hex() == golden
+
+
 def test_a_result_is_read_with_its_true_age() -> None:
     result = messages.parse(json.dumps(RESULT), now_us=6000, skipped=2)
     assert isinstance(result, Result)
     assert (result.seq, result.true_age_ms, result.skipped, result.fps_out) == (7, 5.0, 2, 29.5)
     assert result.targets[0].box == Box(1, 2, 3, 4)
+    assert result.next == NextWindow(full=False, window=(16, 0, 64, 48))
+
+
+def test_a_result_without_targets_asks_for_a_whole_frame() -> None:
+    empty = RESULT | {"targets": [], "next": {"full": True, "window": None, "max_scale": 1.0}}
+    result = messages.parse(json.dumps(empty), 0, 0)
+    assert isinstance(result, Result)
+    assert result.next == NextWindow(full=True, window=None)
 
 
 def test_an_unknown_state_reads_as_uncertain_and_an_unknown_type_as_nothing() -> None:

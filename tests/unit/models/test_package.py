@@ -22,6 +22,7 @@ from models.package import (
     write_package,
 )
 from models.runtimes.dummy import DUMMY_SPEC
+from models.runtimes.kinds import Precision, RuntimeKind, RuntimeUnavailable
 
 if TYPE_CHECKING:
     from tests.unit.models.conftest import TinyGraphs
@@ -168,3 +169,17 @@ def test_serving_needs_no_torch() -> None:
         "sys.exit(bool({'torch', 'safetensors', 'onnx'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_package_without_a_runtimes_files_tells_how_to_make_them(package: ModelPackage) -> None:
+    with pytest.raises(
+        PackageInvalid, match=rf"has no template\.ts; `lockon export {package.folder} --format torchscript`"
+    ):
+        load_tracker(str(package.folder), kind=RuntimeKind.TORCHSCRIPT)
+
+
+def test_the_runtime_can_be_chosen(package: ModelPackage) -> None:
+    tracker = load_tracker(str(package.folder), kind=RuntimeKind.OPENVINO)
+    assert (tracker.runtime.name, tracker.runtime.precision) == ("openvino", Precision.F32)
+    with pytest.raises(RuntimeUnavailable, match="does not run on 'cuda'"):
+        load_tracker(str(package.folder), kind=RuntimeKind.OPENVINO, device="cuda")

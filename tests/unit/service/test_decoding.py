@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.crops import Window, cut
+from models.frames import PixelRect
 from models.runtimes.base import ByteArray
 from service.engine import decoding
 from service.engine.decoding import DecodeFailed, HostDecoder
-from service.engine.region import LARGEST_SHARE, PixelRect, predicted_share
+from service.engine.region import LARGEST_SHARE, predicted_share
 from service.protocol.header import Frame
 from service.protocol.images import ImageHeader, ImageKind, read_image_header
 from tests.drawing import encoded

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.protocol.header import Flag, FrameHeader, FrameRejected, Kind, read_frame, read_header
+from service.protocol.header import (
+    Flag,
+    FrameHeader,
+    FrameRejected,
+    Kind,
+    Placement,
+    claims_window,
+    read_frame,
+    read_header,
+)
 from service.protocol.images import ImageKind, ImageRefused, read_image_header
 from tests.drawing import Drawing, encoded
 
@@ -87,3 +96,52 @@ def test_an_animated_webp_is_refused() -> None:
     file = b"RIFF\x00\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x0f\x00\x00\x0f\x00\x00"
     with pytest.raises(ImageRefused, match="animated"):
         read_image_header(file)
+
+
+def window(
+    file: bytes, *, size: tuple[int, int] = (0, 0), origin: tuple[int, int] = (16, 32), scaled: bool = False
+) -> bytes:
+    """A binary message with that file as a window of a 640 x 480 frame."""
+    flags = Flag.CLIENT_SCALED if scaled else Flag(0)
+    return FrameHeader(Kind.WINDOW, flags, 5, *size, 0, *origin, 640, 480).packed() + file
+
+
+def test_a_window_says_where_it_lies_and_how_large_its_frame_is() -> None:
+    frame = read_frame(window(IMAGE), -1, 10**6, 0.0)
+    assert frame.window == Placement(16, 32, 320, 240, 640, 480)
+    assert (frame.width, frame.height) == (640, 480)
+    assert (frame.header.width, frame.header.height) == (320, 240)
+    assert read_frame(window(IMAGE, size=(320, 240)), -1, 10**6, 0.0).window == frame.window
+    assert read_frame(IMAGE, -1, 10**6, 0.0).window is None
+
+
+def test_a_window_may_be_scaled_down_alike_on_both_sides() -> None:
+    small = encoded(Drawing(width=100, height=67).frame(0), ".png")
+    frame = read_frame(window(small, size=(300, 200), scaled=True), -1, 10**6, 0.0)
+    assert frame.window == Placement(16, 32, 300, 200, 640, 480)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (window(IMAGE, origin=(321, 0)), "window_outside"),
+        (window(IMAGE, origin=(0, 241)), "window_outside"),
+        (window(encoded(Drawing(width=80, height=80).frame(0)[:15], ".png")), "window_outside"),
+        (window(IMAGE, size=(15, 15), scaled=True), "window_outside"),
+        (window(IMAGE, size=(400, 300)), "size_mismatch"),
+        (window(IMAGE, size=(400, 304), scaled=True), "size_mismatch"),
+        (window(IMAGE, size=(160, 120), scaled=True), "size_mismatch"),
+        (window(IMAGE, size=(600, 450), scaled=True, origin=(0, 0)), "image_too_large"),
+    ],
+    ids=["right", "bottom", "thin", "thin when scaled", "no flag", "other aspect", "scaled up", "too large"],
+)
+def test_a_window_that_does_not_fit_is_refused(message: bytes, reason: str) -> None:
+    with pytest.raises(FrameRejected) as rejection:
+        read_frame(message, -1, 200_000, 0.0)
+    assert rejection.value.reason == reason
+
+
+def test_a_message_that_claims_to_be_a_window_is_counted_as_one() -> None:
+    assert claims_window(window(b""))
+    assert not claims_window(window(b"")[:5])
+    assert not claims_window(IMAGE)

@@ -138,7 +138,7 @@ async def test_the_series_of_a_model_end_with_the_last_model_of_its_name() -> No
     await models.load("default")
     for _ in range(2):
         tally = (await models.load("m")).tally
-        tally.received()
+        tally.received(window=False)
         tally.processed(0.01)
         tally.moved("tracking", "lost")
         tally.ran(1)

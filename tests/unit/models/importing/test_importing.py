@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.geometry import Box
-from models.importing import TOLERANCE, Imported, import_checkpoint
+from models.importing import Imported, import_checkpoint
 from models.importing.loading import ImportRefused
 from models.package import load_tracker, read_package
 from models.variants import VARIANTS
@@ -47,7 +47,7 @@ def test_a_package_holds_spec_weights_graphs_and_where_it_comes_from(imported: I
 
 def test_its_graphs_do_what_the_network_does(imported: Imported) -> None:
     assert imported.difference is not None
-    assert imported.difference <= TOLERANCE
+    assert imported.difference.negligible
 
 
 def test_it_tracks(imported: Imported) -> None:

@@ -1,0 +1,65 @@
+"""Which part of a frame to send in place of the whole, and how many bytes that saved."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from lockon_client.images import Frame, needs_encoding
+from lockon_client.messages import NextWindow
+
+
+class Placement(NamedTuple):
+    """Where a window lies in its frame, and how large that frame is, in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    full_width: int
+    full_height: int
+
+    def cut(self, array: Any) -> Any:
+        """The window's pixels of an (H, W, ...) array, as a view."""
+        return array[self.y : self.y + self.height, self.x : self.x + self.width]
+
+
+class Windows:
+    """Chooses windows by what the server said last; without `wanted` every frame is sent whole."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._wanted = wanted
+        self._next: NextWindow | None = None
+        self._size: tuple[int, int] | None = None
+        self._since = 0  # the first frame of that size: what is said of earlier ones holds no more
+        self._full_bytes = 0
+        self.saved_bytes = 0
+
+    def learn(self, seq: int, following: NextWindow | None) -> None:
+        """Notes what the result for frame `seq` said of the next frame."""
+        if seq >= self._since:
+            self._next = following
+
+    def placement(self, frame: Frame, *, starting: bool) -> Placement | None:
+        """The part of this frame to send, None for all of it; `starting`: a target waits for a whole frame.
+
+        Compressed images always go as they are: to cut one, it would have to be decoded and encoded again."""
+        asked = self._next
+        if not self._wanted or starting or asked is None or asked.full or asked.window is None:
+            return None
+        size = _size(frame)
+        return Placement(*asked.window, *size) if size is not None and size == self._size else None
+
+    def sent(self, seq: int, frame: Frame, placement: Placement | None, size: int) -> None:
+        """Notes a frame that took `size` bytes. A window saved what the last whole frame took more."""
+        if placement is not None:
+            self.saved_bytes += self._full_bytes - size
+            return
+        if _size(frame) != self._size:
+            self._size, self._since, self._next = _size(frame), seq, None
+        self._full_bytes = size
+
+
+def _size(frame: Frame) -> tuple[int, int] | None:
+    """Width and height of an array; None for a compressed image, and for what is no picture at all."""
+    shape: tuple[int, ...] = getattr(frame, "shape", ())
+    return (shape[1], shape[0]) if needs_encoding(frame) and len(shape) >= 2 else None

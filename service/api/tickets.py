@@ -1,0 +1,55 @@
+"""Tickets: a page's own backend gets one with its key, and the page opens its socket with that."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
+
+from service.api.bodies import read_body
+from service.api.credentials import StreamCaller
+from service.api.problems import Problem
+from service.api.sessions import found
+from service.protocol.messages import SessionTicketRequest, TicketRequest
+from service.security.access import Access
+from service.security.tickets import TICKET_TTL_S, Ticket, TooManyTickets, narrowed
+
+router = APIRouter(prefix="/v1", tags=["tickets"])
+
+
+def _body(kind: type[SessionTicketRequest]) -> dict[str, Any]:
+    return {"requestBody": {"required": False, "content": {"application/json": {"schema": kind.model_json_schema()}}}}
+
+
+@router.post("/tickets", status_code=201, openapi_extra=_body(TicketRequest))
+async def issue_ticket(request: Request, caller: StreamCaller) -> JSONResponse:
+    """A ticket for one socket on /v1/stream; what `create` says, the socket's hello cannot change."""
+    wanted = await read_body(request, TicketRequest)
+    ticket = Ticket(narrowed(caller), create=wanted.create, origin=wanted.origin)
+    return JSONResponse(_issued(request, ticket) | {"stream_url": "/v1/stream"}, 201, _PRIVATE)
+
+
+@router.post("/sessions/{session_id}/tickets", status_code=201, openapi_extra=_body(SessionTicketRequest))
+async def issue_session_ticket(request: Request, session_id: str, caller: StreamCaller) -> JSONResponse:
+    """A ticket for one socket of that session."""
+    session = found(request.app.state.registry, session_id, caller.owner)
+    wanted = await read_body(request, SessionTicketRequest)
+    ticket = Ticket(narrowed(caller), session=session.id, origin=wanted.origin)
+    answer = _issued(request, ticket) | {"stream_url": f"/v1/sessions/{session.id}/stream", "resume_token": None}
+    return JSONResponse(answer, 201, _PRIVATE)
+
+
+_PRIVATE = {"Cache-Control": "no-store"}
+
+
+def _issued(request: Request, ticket: Ticket) -> dict[str, Any]:
+    access: Access = request.app.state.access
+    try:
+        text = access.tickets.issue(ticket, perf_counter())
+    except TooManyTickets as error:
+        raise Problem("rate-limited", str(error), retry_after_s=round(TICKET_TTL_S)) from error
+    expires = datetime.now(UTC) + timedelta(seconds=TICKET_TTL_S)
+    return {"ticket": text, "expires_at": expires.isoformat(timespec="milliseconds")}
