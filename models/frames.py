@@ -44,11 +44,13 @@ class Picture:
     y: int
     frame_width: int
     frame_height: int
+    time_s: float | None = None
+    """when the frame was taken, in seconds of a clock of the stream's own; None where nobody knows"""
 
     @classmethod
-    def of(cls, frame: FrameLike) -> Picture:
-        """An array is a whole frame."""
-        return frame if isinstance(frame, Picture) else cls(frame, 0, 0, frame.shape[1], frame.shape[0])
+    def of(cls, frame: FrameLike, time_s: float | None = None) -> Picture:
+        """An array is a whole frame, taken at `time_s`."""
+        return frame if isinstance(frame, Picture) else cls(frame, 0, 0, frame.shape[1], frame.shape[0], time_s)
 
     @property
     def whole(self) -> bool:

@@ -86,6 +86,11 @@ def centre_distance(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.hypot(offset[..., 0], offset[..., 1])
 
 
+def distance(a: Box, b: Box) -> float:
+    """Distance in pixels between the centres of two boxes."""
+    return math.hypot(a.cx - b.cx, a.cy - b.cy)
+
+
 def kept_in_frame(box: Box, frame: Size, min_size: float) -> Box:
     """The box with its centre moved into the frame and its sides limited to min_size .. the frame's side."""
     cx, cy = min(max(box.cx, 0.0), frame.w), min(max(box.cy, 0.0), frame.h)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from models.runtimes.base import GraphInvalid
 from models.runtimes.dummy import DUMMY_SPEC, DummyRuntime
 from models.runtimes.kinds import GraphFormat, Precision, RuntimeKind
 from models.runtimes.opening import Graphs, graph_format, open_runtime
+from models.runtimes.probing import Probe, fastest
 from models.spec import ModelSpec, SpecInvalid
 from models.tracker import Tracker
 
@@ -131,23 +132,29 @@ def load_tracker(
     threads: int = 1,
     folders: Sequence[Path] = (ZOO,),
     *,
-    kind: RuntimeKind = RuntimeKind.ONNXRUNTIME,
+    kind: RuntimeKind | Literal["auto"] = RuntimeKind.ONNXRUNTIME,
     device: str = "cpu",
     precision: Precision = Precision.F32,
 ) -> Tracker:
     """A tracker that has run once and is ready; `dummy` needs neither package nor runtime.
 
-    threads: how many one run of a graph may use. kind, device, precision: see `models.runtimes.opening.open_runtime`.
+    threads: how many one run of a graph may use. kind, device, precision: see `models.runtimes.opening.open_runtime`;
+    `auto` takes what `models.runtimes.probing` finds to be fastest, or what has that precision.
     Raises PackageInvalid, and RuntimeUnavailable for what this machine or the runtime lacks."""
     if name_or_path == DUMMY:
         return Tracker(DUMMY_SPEC, DummyRuntime())
     package = find_package(name_or_path, folders)
+    probe: Probe | None = None
     try:
-        graphs = package_graphs(package, graph_format(kind, precision))
-        runtime = open_runtime(graphs, kind, threads=threads, device=device, precision=precision)
+        if kind == "auto":
+            graphs = package_graphs(package, GraphFormat.ONNX)
+            runtime, probe = fastest(graphs, package.spec, threads=threads, device=device, precision=precision)
+        else:
+            graphs = package_graphs(package, graph_format(kind, precision))
+            runtime = open_runtime(graphs, kind, threads=threads, device=device, precision=precision)
     except GraphInvalid as error:
         raise PackageInvalid(str(error)) from error
-    tracker = Tracker(package.spec, runtime)
+    tracker = Tracker(package.spec, runtime, probe)
     try:
         _warm_up(tracker)
     except Exception as error:  # every runtime has errors of its own for a graph that takes other shapes or numbers

@@ -58,7 +58,8 @@ class LostSearch(StrEnum):
     """Where a target is looked for while it is lost."""
 
     AROUND = "around"
-    """The reported box stays where the target was seen last; the search goes round that place."""
+    """The reported box stays where the target was seen last; the search goes round that place, in the end over all of
+    the frame."""
     STAY = "stay"
     """As published: box and search follow the network wherever it points."""
 
@@ -93,23 +94,29 @@ class LoopSpec:
 
 @dataclass(frozen=True, slots=True)
 class PresenceSpec:
-    """Thresholds of the score (0..1) and frame counts that move a target between its states.
+    """Thresholds of the score (0..1) that move a target between its states.
 
-    tracking -> uncertain below `leave`; uncertain -> tracking at `enter`; -> lost after `lost_after` frames in a row
-    below `lost`; lost -> reacquired after `reacquire_after` frames in a row at `reacquire` or more."""
+    tracking -> uncertain below `leave`; uncertain -> tracking at `enter`. A score is low below `lost`, and below
+    `fallen` times what the target scored lately (0: only below `lost`); -> lost after `lost_after_s` seconds of low
+    scores, from which half of the time at others is taken off. lost -> reacquired after `reacquire_after` looks in a
+    row that point to the same place, at `reacquire` or, with `fallen`, at a share of what the target scored before, at
+    least `enter`."""
 
     lost: float
+    fallen: float
     leave: float
     enter: float
     reacquire: float
-    lost_after: int
+    lost_after_s: float
     reacquire_after: int
     search: LostSearch
 
     def __post_init__(self) -> None:
         ordered = 0 <= self.lost <= self.leave <= self.enter <= self.reacquire <= 1
         _require(ordered, "0 <= lost <= leave <= enter <= reacquire <= 1", self)
-        _require(self.lost_after >= 1 and self.reacquire_after >= 1, "frame counts must be at least 1", self)
+        _require(0 <= self.fallen < 1, "fallen must be in 0..1, without 1", self)
+        _require(0 < self.lost_after_s <= 60, "lost_after_s must be in (0, 60]", self)
+        _require(self.reacquire_after >= 1, "reacquire_after must be at least 1", self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from models.crops import Colour, Window
 from models.geometry import Box, Size
 from models.presence import Presence, State
 from models.runtimes.base import Features
+from models.searching import Search
 
 MIN_BOX_SIDE = 4.0
 """Smallest width and height of a box that a target may start with, in pixels."""
@@ -44,6 +48,10 @@ class Target:
     search_size: int
     lost: bool = False
     frames: int = 0
+    time_s: float | None = None
+    """when its last frame was taken, see `Picture`"""
+    crops: tuple[NDArray[Any], ...] = ()
+    """what the features were made of, one for each of `templates` or a single one: (Z, Z, 3); never changed"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,7 @@ class Estimate:
     """Where a target is in a frame.
 
     `box` in frame pixels; `score`, `ranking` (the score after penalty and window) and `peak2` (the runner-up's score)
-    0..1; `index` of the chosen candidate; `window` is where it looked.
+    0..1; `index` of the chosen candidate; `window` is where it looked; `search` how far it will look next.
     """
 
     box: Box
@@ -61,6 +69,7 @@ class Estimate:
     window: Window
     ranking: float
     index: int
+    search: Search
 
 
 def check_box(box: Box, frame: Size) -> None:

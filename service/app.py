@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from secrets import token_hex
 from time import perf_counter
 
 import cv2
@@ -16,19 +17,29 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from models.package import ZOO, load_tracker
-from service.api import health, models, sessions, stream, tickets
-from service.api.middleware import RequestMeter, SecurityHeaders
+from service.api import documents, frames, health, models, sessions, stream, tickets
+from service.api.idempotency import Kept
+from service.api.middleware import HeadAsGet, HostCheck, RequestMeter, SecurityHeaders
+from service.api.openapi import describe
+from service.api.paging import Cursors
 from service.api.problems import add_handlers
+from service.api.resources import SCHEMAS
 from service.engine.counters import Drop
 from service.engine.decoding import HostDecoder, jpeg_decoder
+from service.engine.keeper import Keeper
 from service.engine.models import Loader, Models
 from service.engine.registry import Registry
+from service.engine.resume import Resumption
 from service.engine.scheduler import Scheduler
 from service.engine.views import runtime_view
 from service.security.access import Access
 from service.security.quotas import Quotas
-from service.settings import ModelSettings, Settings
+from service.security.resume import ResumeTokens
+from service.settings import ModelSettings, Settings, StoreSettings
+from service.store.opening import open_store
+from service.telemetry.fairness import Fairness
 from service.telemetry.metrics import Metrics
+from service.telemetry.traces import open_traces
 
 WEB_FOLDER = Path(__file__).parent / "web"
 STOP_TIMEOUT_S = 1.0
@@ -43,19 +54,26 @@ def build_app(settings: Settings, loader: Loader | None = None) -> FastAPI:
     app = FastAPI(
         title="Lockon",
         version=version("lockon"),
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan(settings, loader or package_loader(settings.models)),
     )
     app.state.settings, app.state.access = settings, Access(settings.auth)
-    for router in (sessions.router, tickets.router, models.router, stream.router, health.router):
-        app.include_router(router)
+    app.state.kept, app.state.cursors = Kept(), Cursors()
+    for door in (sessions, frames, tickets, models, stream, documents, health):
+        app.include_router(door.router)
     if settings.metrics.enabled:
         app.include_router(health.metrics_router)
+    # The last one: it takes every socket that is still unknown.
+    app.include_router(documents.sockets_router)
     add_handlers(app)
+    describe(app, SCHEMAS, credentials_required=settings.auth.required)
+    app.add_middleware(HostCheck, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestMeter)
+    app.add_middleware(HeadAsGet)
     if settings.web.page and WEB_FOLDER.is_dir():
         app.mount("/", StaticFiles(directory=WEB_FOLDER, html=True), name="web")
     return app
@@ -78,6 +96,11 @@ def package_folders(models: ModelSettings) -> tuple[Path, ...]:
     return (*models.folders, ZOO)
 
 
+def resume_tokens(store: StoreSettings) -> ResumeTokens:
+    """Signs with the keys of the settings."""
+    return ResumeTokens([key.get_secret_value() for key in store.token_keys])
+
+
 def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -90,9 +113,13 @@ def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractA
         for source in settings.models.sources:
             await served.load(source)
         metrics.warmed(perf_counter() - began_s)
-        scheduler = Scheduler(engine.workers, engine.max_batch, asyncio.get_running_loop(), metrics)
+        scheduler = Scheduler(engine.workers, asyncio.get_running_loop(), metrics)
         quotas = Quotas(settings.quotas) if settings.auth.required else None
-        registry = Registry(served, settings.limits, scheduler, metrics, quotas)
+        traces = app.state.traces = open_traces(settings)
+        registry = Registry(served, settings.limits, scheduler, metrics, quotas, resume_tokens(settings.store))
+        store = open_store(settings.store, token_hex(8))
+        keeper = Keeper(store, registry, settings.store.lease_s) if store is not None else None
+        app.state.keeper, app.state.resumption = keeper, Resumption(registry, keeper)
         app.state.metrics, app.state.scheduler, app.state.registry = metrics, scheduler, registry
         _log.info(
             "ready",
@@ -103,14 +130,25 @@ def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractA
             **runtime_view(served.chosen(None)),
         )
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(registry.keep_sweeping()), tasks.create_task(metrics.watch_loop())]
+            background = [
+                tasks.create_task(registry.keep_sweeping()),
+                tasks.create_task(metrics.watch_loop()),
+                tasks.create_task(Fairness(metrics, settings.limits.min_fps).watch(registry.all)),
+            ]
+            if keeper is not None:
+                background.append(tasks.create_task(keeper.run()))
             try:
                 yield
             finally:
                 for task in background:
                     task.cancel()
+                await asyncio.wait(background)
+                if keeper is not None:
+                    await keeper.flush(STOP_TIMEOUT_S)
                 for session in registry.all():
                     registry.close(session, "shutdown", Drop.SHUTDOWN)
                 scheduler.stop(STOP_TIMEOUT_S)
+                if traces is not None:
+                    await asyncio.to_thread(traces.close)
 
     return lifespan

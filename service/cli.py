@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands import config, evaluate, export, keys, models, serve, track, train
+from service.commands import config, data, evaluate, export, keys, models, serve, track, train
 
 app = typer.Typer(
     name="lockon",
@@ -47,6 +47,7 @@ app.command("config", rich_help_panel=_USE)(config.config)
 app.add_typer(keys.app, name="keys", rich_help_panel=_USE)
 app.add_typer(models.app, name="models", rich_help_panel=_MODELS)
 app.command("evaluate", rich_help_panel=_MODELS)(evaluate.evaluate)
+app.add_typer(data.app, name="data", rich_help_panel=_MODELS)
 app.command("train", rich_help_panel=_MODELS)(train.train)
 app.command("export", rich_help_panel=_MODELS)(export.export)
 

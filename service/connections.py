@@ -1,5 +1,5 @@
-"""uvicorn's WebSocket protocol, with an end to every connection: a peer that takes nothing may cost neither memory nor
-a descriptor for longer than the send timeout."""
+"""uvicorn's WebSocket protocol, with an end to every connection: a peer that takes nothing, or sends a message bit by
+bit, may cost neither memory nor a descriptor for much longer than the send timeout."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+MAX_FRAGMENTS = 1024
+"""Fragments of one message: each costs far more than the byte that it may hold."""
+SLOWEST_BYTES_PER_S = 16_000
 
 
 class BoundedProtocol(WebSocketsSansIOProtocol):
@@ -23,12 +27,73 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
         self.close_timeout = grace_s
         self._grace_s = grace_s
         self._cut: asyncio.TimerHandle | None = None
+        self._taken = 0
+        self._began_s: float | None = None  # when the message began that is not complete yet
+        self._begun_bytes = 0
+        self._watch: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The line is gone, one way or another."""
-        if self._cut is not None:
-            self._cut.cancel()
+        for timer in (self._cut, self._watch):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+        # It stands in a circle with `conn`, and would keep the last message until the garbage collector comes by.
+        self.conn.parser.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the peer's; a message has to be complete some time after its first ones."""
+        taken = self._taken
+        super().data_received(data)
+        if self._taken > taken or not self._in_message:
+            self._began_s = None
+        if self._in_message and not self.close_sent:
+            if self._began_s is None:
+                self._began_s, self._begun_bytes = self.loop.time(), 0
+            self._begun_bytes += len(data)
+            if self._watch is None:
+                self._watch = self.loop.call_later(self._grace_s, self._look)
+
+    @property
+    def _in_message(self) -> bool:
+        return bool(self.frames or self.conn.reader.buffer)
+
+    def _look(self) -> None:
+        """Ends the connection of a peer that has been too slow with its message."""
+        self._watch = None
+        if self._began_s is None or self.close_sent:
+            return
+        now_s = self.loop.time()
+        if self.read_paused:  # it is not the peer that holds the message up
+            self._began_s = now_s
+        end_s = self._began_s + self._grace_s + self._begun_bytes / SLOWEST_BYTES_PER_S
+        if now_s < end_s:
+            self._watch = self.loop.call_later(end_s - now_s, self._look)
+        else:
+            self._refuse(4408, "timeout: a message came too slowly")
+
+    def handle_cont(self, event: Any) -> None:
+        """Takes in one more fragment of a message, unless there are too many."""
+        if self.close_sent:
+            return
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self._refuse(1008, f"policy: a message has at most {MAX_FRAGMENTS} fragments")
+            return
+        super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is complete."""
+        self._taken += 1
+        super().send_receive_event_to_app()
+
+    def _refuse(self, code: int, reason: str) -> None:
+        self.frames = []
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.fail(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        # What still comes is read and thrown away: a connection that is closed before would take the reason with it.
+        self.transport.write_eof()
 
     def handle_ping(self) -> None:
         """Answers a ping, unless earlier answers wait to be read: pings without end would fill the memory with them."""

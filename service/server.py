@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from time import perf_counter
+from types import FrameType
 from typing import cast
 
 import structlog
@@ -16,7 +19,9 @@ from fastapi import FastAPI
 
 from service.app import build_app
 from service.connections import bounded_protocol
+from service.engine.drain import Drain
 from service.engine.models import Loader, Models
+from service.requests import bounded_requests
 from service.security.access import check_exposure
 from service.settings import ServerSettings, Settings, SettingsInvalid, load_settings
 from service.telemetry.logs import configure_logs
@@ -37,11 +42,38 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._reread = reread
         self._following: asyncio.Task[None] | None = None
+        self._told_to_stop = False
+        self._drain: Drain | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On the first SIGTERM clients have time to leave; on another one, and on Ctrl-C, the server stops at once."""
+        drains = sig == signal.SIGTERM and not self._told_to_stop
+        super().handle_exit(sig, frame)
+        if drains:
+            self._told_to_stop, self.should_exit = True, False
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second; True ends the server."""
+        if self._told_to_stop:
+            now_s = perf_counter()
+            if self._drain is None:
+                state = self._app.state
+                self._drain = Drain(state.registry, state.resumption, state.settings.limits.drain_s)
+                self._drain.begin(now_s)
+            self.should_exit = self.should_exit or self._drain.over(now_s)
+        return await super().on_tick(counter)
+
+    @property
+    def _app(self) -> FastAPI:
+        return cast("FastAPI", self.config.app)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts; an error of the application's ends it with a message instead."""
         await super().startup(sockets)
         if self.started:
+            # All that is there now stays: the garbage collector need not look at it again, which takes tens of ms.
+            gc.collect()
+            gc.freeze()
             if hasattr(signal, "SIGHUP"):
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._follow_settings)
             for listener in (listener for server in self.servers for listener in server.sockets):
@@ -61,7 +93,7 @@ class Server(uvicorn.Server):
         except SettingsInvalid as error:
             _log.error("the settings were not read again", kind="settings_refused", reason=str(error))
             return
-        served: Models = cast("FastAPI", self.config.app).state.registry.models
+        served: Models = self._app.state.registry.models
         await served.follow(models.sources)
 
 
@@ -73,7 +105,7 @@ def server_config(settings: Settings, loader: Loader | None = None) -> uvicorn.C
         port=settings.server.port,
         ws=bounded_protocol(settings.limits.send_timeout_s),
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=bounded_requests(settings.limits.body_timeout_s),
         ws_per_message_deflate=False,
         ws_max_size=settings.limits.max_frame_bytes,
         access_log=False,

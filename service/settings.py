@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.runtimes.kinds import Precision, RuntimeKind
@@ -21,6 +21,7 @@ from models.runtimes.kinds import Precision, RuntimeKind
 ENV_PREFIX = "LOCKON_"
 CONFIG_VARIABLE = "LOCKON_CONFIG"
 MIB = 1024 * 1024
+MIN_TOKEN_KEY = 16
 
 
 class SettingsInvalid(ValueError):
@@ -54,8 +55,10 @@ class ModelSettings(_Section):
     folders: list[Path] = Field(
         default=[], description="Folders with packages, looked into before those that ship with Lockon"
     )
-    runtime: RuntimeKind = Field(
-        default=RuntimeKind.ONNXRUNTIME, description="What runs the graphs; each needs its files in the package"
+    runtime: Literal["auto"] | RuntimeKind = Field(
+        default="auto",
+        description="What runs the graphs. `auto`: ONNX Runtime, or OpenVINO where it is installed and measured to be "
+        "faster on this machine",
     )
     device: str = Field(
         default="cpu", pattern=r"^(cpu|cuda(:\d{1,2})?)$", description="Where they run: `cpu`, `cuda` or `cuda:1`"
@@ -105,10 +108,19 @@ class LimitSettings(_Section):
         default=5.0, gt=0, description="A client that takes no message for so long is cut off (4408)"
     )
     hello_timeout_s: float = Field(default=5.0, gt=0, description="Time for the first message of a socket")
+    body_timeout_s: float = Field(
+        default=10.0, gt=0, description="Time for the head, and again for the body, of a request; 408 for one that takes longer"
+    )
     idle_timeout_s: float = Field(
         default=60.0, gt=0, description="Time without a frame after which a socket is closed (4408)"
     )
     detached_ttl_s: int = Field(default=120, ge=0, le=3600, description="How long a session without a socket is kept")
+    drain_s: float = Field(
+        default=20.0,
+        ge=0,
+        le=3600,
+        description="After SIGTERM, how long clients may take to leave before their sockets are closed",
+    )
 
 
 class AuthSettings(_Section):
@@ -156,6 +168,33 @@ class QuotaSettings(_Section):
     bytes_per_s: float = Field(default=40e6, gt=0, description="Bytes of those frames; likewise, with 4413")
 
 
+class StoreSettings(_Section):
+    """Where sessions are saved, so that they outlive the server. Without a store they live in its memory alone."""
+
+    url: SecretStr | None = Field(
+        default=None, description="Redis or Valkey that all servers share, e.g. redis://host:6379/0; rediss:// for TLS"
+    )
+    token_keys: list[SecretStr] = Field(
+        default=[],
+        description="Secrets that sign resume tokens: the first signs, all are accepted. The same on all servers of a "
+        "store; without one, each server makes its own",
+    )
+    lease_s: float = Field(
+        default=10.0, ge=0.5, description="A server that is not heard of for so long loses its sessions to others"
+    )
+    timeout_s: float = Field(
+        default=0.15, gt=0, le=5, description="The store counts as away when it takes longer than that to answer"
+    )
+
+    @model_validator(mode="after")
+    def _keys_are_shared(self) -> Self:
+        if any(len(key.get_secret_value()) < MIN_TOKEN_KEY for key in self.token_keys):
+            raise ValueError(f"each of store.token_keys has {MIN_TOKEN_KEY} characters or more")
+        if self.url is not None and not self.token_keys:
+            raise ValueError("store.url needs store.token_keys: other servers must accept what this one has signed")
+        return self
+
+
 class EngineSettings(_Section):
     """How frames are worked off."""
 
@@ -166,7 +205,13 @@ class EngineSettings(_Section):
         description="Threads that decode and track; by default all cores but one, which the sockets need",
         json_schema_extra={"shown": "cores - 1"},
     )
-    max_batch: int = Field(default=2, ge=1, le=64, description="Sessions worked off in one run of the graph")
+    max_batch: int = Field(
+        default=64,
+        ge=1,
+        le=64,
+        description="Most targets in one run of the graph. How many it is depends on what larger batches are measured "
+        "to save when a model is loaded: on a processor it is one as a rule",
+    )
 
 
 class WebSettings(_Section):
@@ -178,6 +223,11 @@ class WebSettings(_Section):
         description="Origins of other sites whose pages may open sockets, e.g. https://app.example. "
         "Pages from loopback and from this server's own host may always",
     )
+    allowed_hosts: list[str] = Field(
+        default=[],
+        description="Names that this server goes by (`Host`), e.g. lockon.example; others get 421. By default any, but "
+        "on a loopback address only loopback's own names: a proxy in front of it has to be named here",
+    )
 
 
 class MetricsSettings(_Section):
@@ -185,6 +235,21 @@ class MetricsSettings(_Section):
 
     enabled: bool = Field(
         default=True, description="Serve /metrics on the same port; switch it off where that port is public"
+    )
+
+
+class TelemetrySettings(_Section):
+    """Traces, for a collector that speaks OpenTelemetry's protocol."""
+
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Address of a collector, e.g. http://127.0.0.1:4318, that traces are sent to over OTLP/HTTP. Needs "
+        "the extra `otel`",
+    )
+    trace_sample: float = Field(default=0.001, ge=0, le=1, description="Share of the frames that are traced")
+    trace_slow_ms: float = Field(
+        default=250.0, ge=0, description="Frames whose answer is that old are traced as well, at most 10 in a second"
     )
 
 
@@ -204,9 +269,11 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     quotas: QuotaSettings = QuotaSettings()
     limits: LimitSettings = LimitSettings()
+    store: StoreSettings = StoreSettings()
     engine: EngineSettings = EngineSettings()
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @classmethod
     def settings_customise_sources(
@@ -300,9 +367,9 @@ def _type_name(annotation: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in annotation)
     if hasattr(annotation, "__args__") and getattr(annotation, "__origin__", None) is Literal:
         return ", ".join(f"`{choice}`" for choice in annotation.__args__)
-    optional = [choice for choice in get_args(annotation) if choice is not type(None)]
-    if isinstance(annotation, UnionType):
-        return _type_name(optional[0])
+    choices = [_type_name(choice) for choice in get_args(annotation) if choice is not type(None)]
+    if get_origin(annotation) in (Union, UnionType):
+        return ", ".join(choices)
     names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", SecretStr: "text"}
     return names.get(annotation, "list of text")
 

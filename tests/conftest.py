@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,22 +15,38 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(os.environ.get("LOCKON_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+def pytest_configure() -> None:
+    """Missing data is an error under CI=true."""
+    if os.environ.get("CI") == "true" and not _has_data():
+        raise pytest.UsageError(f"the tests need the shared data, and {SHARED} has no data/eval")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out slow tests unless asked for, and `shared` tests where the data is missing (an error under CI=true)."""
+    """Leaves out slow tests unless asked for, and `shared` tests where the data is missing."""
     wanted = config.getoption("-m") or ""
     left_out = [item for item in items if item.get_closest_marker("slow") and "slow" not in wanted]
-    if not (SHARED / "data" / "eval").is_dir():
+    if not _has_data():
         needing = [item for item in items if item.get_closest_marker("shared") and item not in left_out]
-        if needing and os.environ.get("CI") == "true":
-            raise pytest.UsageError(f"{len(needing)} tests need the shared data, and {SHARED} has no data/eval")
         left_out += needing
         config.stash[_MISSING] = len(needing)
+        if (told := getattr(config, "workeroutput", None)) is not None:
+            told["missing"] = len(needing)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
 
+def _has_data() -> bool:
+    return (SHARED / "data" / "eval").is_dir()
+
+
 _MISSING: pytest.StashKey[int] = pytest.StashKey()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Each of several processes has collected all tests, and says how many it left out."""
+    node.config.stash[_MISSING] = node.workeroutput.get("missing", 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

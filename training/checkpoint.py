@@ -29,12 +29,12 @@ class Average:
                 self.state[key].copy_(value)
 
 
-def save(folder: Path, content: dict[str, Any]) -> Path:
-    """Writes `last.pt` so that a kill at any moment leaves the old or the new file whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{LAST}.new"
+def save(path: Path, content: dict[str, Any]) -> Path:
+    """Writes the file so that a kill at any moment leaves the old or the new one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.new")
     torch.save(content, temporary)
-    return temporary.replace(folder / LAST)
+    return temporary.replace(path)
 
 
 def load(path: Path) -> dict[str, Any]:

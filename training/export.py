@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from models.networks import build
-from models.networks.exporting import LIMITS, Difference, Example, largest_difference, write_graphs
+from models.networks.exporting import Example, largest_difference, write_graphs
 from models.package import (
     MODEL_CARD,
     WEIGHTS,
@@ -22,6 +22,7 @@ from models.package import (
     template_graph,
     write_package,
 )
+from models.runtimes.comparing import LIMITS, Difference
 from models.runtimes.kinds import GraphFormat, Precision, RuntimeKind
 from models.runtimes.opening import Graphs, open_runtime
 from models.spec import ModelSpec

@@ -4,6 +4,7 @@ torch), by torch itself on a GPU."""
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,9 +50,17 @@ def _session(module: nn.Module) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shallow.onnx"
-        sizes = {0: torch.export.Dim("n"), 1: torch.export.Dim("h", max=128) * 8, 2: torch.export.Dim("w", max=128) * 8}
         example = torch.zeros(2, 64, 64, 3, dtype=torch.uint8)
-        torch.onnx.export(
-            module, (example,), path, input_names=["crops"], dynamic_shapes=(sizes,), external_data=False, verbose=False
-        )
+        with warnings.catch_warnings():
+            # A trace is enough for plain convolutions, and takes a fiftieth of the newer exporter's nine seconds.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module,
+                (example,),
+                path,
+                input_names=["crops"],
+                output_names=["features"],
+                dynamic_axes={"crops": {0: "n", 1: "h", 2: "w"}},
+                dynamo=False,
+            )
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

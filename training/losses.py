@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,16 @@ class Losses:
     score: Tensor
     box: Tensor
     mean_iou: Tensor
+
+    def detached(self) -> Losses:
+        """The same numbers without their history."""
+        return Losses(self.total.detach(), self.score.detach(), self.box.detach(), self.mean_iou.detach())
+
+
+def mean_losses(parts: Sequence[Losses]) -> Losses:
+    """The means over parts of the same size."""
+    total, score, box, iou = zip(*((part.total, part.score, part.box, part.mean_iou) for part in parts), strict=True)
+    return Losses(*(torch.stack(values).mean() for values in (total, score, box, iou)))
 
 
 @dataclass(frozen=True, slots=True)

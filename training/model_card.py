@@ -26,12 +26,13 @@ def origin(content: Mapping[str, Any]) -> dict[str, Any]:
         "backbone": BACKBONE_NOTE,
         "data": DATA_NOTE,
         "steps": content["step"],
-        "pairs": content["step"] * fit["batch"],
+        "pairs": content["pairs"],
         "hours": round(content["seconds"] / 3600, 2),
         "device": content["device"],
         "seed": fit["seed"],
         "commit": content["commit"],
         "recipe": dict(content["recipe"]),
+        "stages": list(content["stages"]),
     }
 
 

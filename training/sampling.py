@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from models.crops import context_side
-from models.geometry import Box
 from models.spec import CropSpec
-from training.datasets.shards import DataSet, Pictures, Thing, View
+from training.cutting import Placement, Surroundings, cut
+from training.datasets.sources import DataSet
+from training.datasets.tracks import Pictures, Track, View, decoded
 from training.recipe import AugmentRecipe, DataRecipe
 
 NEGATIVE_TRIES = 100
+DECODED_BYTES = 4 << 30
+"""Decoded pictures that a sampler keeps; the shards of the default model take 2.4 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +37,98 @@ class PairBatch:
 
 
 class Pool:
-    """Things drawn source by source, a source in proportion to a power of its size."""
+    """Tracks drawn part by part, a part in proportion to a power of its size."""
 
-    def __init__(self, things: Sequence[Thing], power: float) -> None:
-        by_source: dict[str, list[Thing]] = defaultdict(list)
-        for thing in things:
-            by_source[thing.source].append(thing)
+    def __init__(self, tracks: Sequence[Track], power: float) -> None:
+        by_source: dict[str, list[Track]] = defaultdict(list)
+        for track in tracks:
+            by_source[track.source].append(track)
         self._sources = [by_source[name] for name in sorted(by_source)]
         weights = np.array([len(source) for source in self._sources], float) ** power
         self._shares = weights / weights.sum()
 
-    def draw(self, rng: Generator) -> Thing:
-        """One thing."""
+    def __bool__(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(self._sources)
+
+    def draw(self, rng: Generator) -> Track:
+        """One track."""
         source = self._sources[int(rng.choice(len(self._sources), p=self._shares))]
         return source[int(rng.integers(len(source)))]
 
 
-class PairSampler:
-    """Cuts batches of template and search crops from a data set."""
+class Mix:
+    """Data sets drawn in proportion to their weights, and their tracks and stills."""
 
-    def __init__(self, data: DataSet, recipe: DataRecipe, augment: AugmentRecipe, crop: CropSpec, seed: int) -> None:
-        self._pictures = data.pictures
-        self._tracks = Pool(data.tracks, recipe.source_power)
-        self._stills = Pool(data.stills, recipe.source_power)
+    def __init__(self, data: Sequence[DataSet], recipe: DataRecipe) -> None:
+        self._data, self._track_share = data, recipe.track_share
+        self._pools = [
+            (Pool(part.tracks, recipe.source_power), Pool(part.stills, recipe.source_power)) for part in data
+        ]
+        self._classes: dict[str, list[Track]] = defaultdict(list)
+        for track in (track for part in data for track in (*part.tracks, *part.stills) if track.category is not None):
+            self._classes[str(track.category)].append(track)
+        weights = np.array([part.weight for part in data], float)
+        self._shares = weights / weights.sum()
+
+    def draw(self, rng: Generator) -> tuple[Track, int]:
+        """One track or still, and the gap that its data set allows between two frames."""
+        part = self._part(rng)
+        tracks, stills = self._pools[part]
+        moving = rng.random() < self._track_share if tracks and stills else bool(tracks)
+        return (tracks if moving else stills).draw(rng), self._data[part].gap
+
+    def alike(self, track: Track, rng: Generator) -> Track | None:
+        """A track or still of the same class, which may be the same one; None where the class is not known."""
+        things = self._classes[track.category] if track.category is not None else []
+        return things[int(rng.integers(len(things)))] if things else None
+
+    def background(self, rng: Generator) -> tuple[Pictures, int]:
+        """Any picture: its table and its number there."""
+        pictures = self._data[self._part(rng)].pictures
+        return pictures.locate(int(rng.integers(len(pictures))))
+
+    def _part(self, rng: Generator) -> int:
+        return int(rng.choice(len(self._data), p=self._shares)) if len(self._data) > 1 else 0
+
+
+class DecodedPictures:
+    """Decoded pictures, those used last kept up to `limit` bytes, so that later epochs of a small set are free."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
+        self._kept: OrderedDict[tuple[int, int], tuple[Pictures, NDArray[np.uint8]]] = OrderedDict()
+
+    def get(self, pictures: Pictures, number: int) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 BGR; raises DataInvalid if it can't be decoded."""
+        key = (id(pictures), number)
+        if (found := self._kept.get(key)) is not None:
+            self._kept.move_to_end(key)
+            return found[1]
+        picture = decoded(pictures, number)
+        self._kept[key] = (pictures, picture)  # holding the table keeps its id from being used again
+        self._held += picture.nbytes
+        while self._held > self._limit:
+            _, (_, oldest) = self._kept.popitem(last=False)
+            self._held -= oldest.nbytes
+        return picture
+
+
+class PairSampler:
+    """Cuts batches of template and search crops from data sets."""
+
+    def __init__(
+        self,
+        data: Sequence[DataSet],
+        recipe: DataRecipe,
+        augment: AugmentRecipe,
+        crop: CropSpec,
+        seed: int,
+        *,
+        decoded_bytes: int = DECODED_BYTES,
+    ) -> None:
+        self._mix = Mix(data, recipe)
+        self._pictures = DecodedPictures(decoded_bytes)
         self._recipe, self._augment, self._crop, self._seed = recipe, augment, crop, seed
 
     def batch(self, step: int, size: int) -> PairBatch:
@@ -76,42 +146,48 @@ class PairSampler:
         return batch
 
     def _fill(self, batch: PairBatch, row: int, rng: Generator) -> None:
-        thing = self._draw(rng)
-        template, search = _two_views(thing, rng)
+        track, gap = self._mix.draw(rng)
+        template, search = two_views(track, gap, rng)
         if rng.random() < self._recipe.negative_share:
-            search = self._other(thing, rng)
+            search = self._other(track, rng)
             batch.positive[row] = False
         factor = 1.0
         if rng.random() < self._augment.low_resolution_share:
             factor = math.exp(rng.uniform(0, math.log(self._augment.low_resolution_factor)))
         jitter = self._augment.template_jitter
         dx, dy = rng.uniform(-jitter, jitter, 2)
-        still = Placement(float(dx), float(dy), math.exp(rng.normal(0, jitter)), 1.0)
-        _cut(self._pictures, template, self._crop, still, self._surroundings(factor, rng), batch.templates[row])
+        still = Placement(float(dx), float(dy), math.exp(rng.normal(0, jitter)), 1.0, 0.0)
+        self._cut(template, still, self._surroundings(factor, rng), batch.templates[row])
         moved = self._placement(rng)
         factor = max(1.0, factor * math.exp(rng.normal(0, 0.1)))
-        batch.boxes[row] = _cut(
-            self._pictures, search, self._crop, moved, self._surroundings(factor, rng), batch.searches[row]
-        )
+        # Negatives too, or a target on a strange background would be a sure sign of the right one.
+        elsewhere = rng.random() < self._augment.transplant_share
+        surroundings = self._surroundings(factor, rng, elsewhere=elsewhere)
+        batch.boxes[row] = self._cut(search, moved, surroundings, batch.searches[row])
 
-    def _draw(self, rng: Generator) -> Thing:
-        return (self._tracks if rng.random() < self._recipe.track_share else self._stills).draw(rng)
+    def _cut(
+        self, view: View, placement: Placement, surroundings: Surroundings, out: NDArray[np.uint8]
+    ) -> tuple[float, float, float, float]:
+        picture = self._pictures.get(view.pictures, view.picture)
+        return cut(picture, view.box, self._crop, placement, surroundings, out)
 
-    def _other(self, thing: Thing, rng: Generator) -> View:
+    def _other(self, track: Track, rng: Generator) -> View:
+        alike = self._mix.alike(track, rng) if rng.random() < self._recipe.same_class_share else None
         for _ in range(NEGATIVE_TRIES):
-            other = self._draw(rng)
-            if other.scene != thing.scene:
-                return other.views[int(rng.integers(len(other.views)))]
-        raise ValueError(f"no thing outside the scene {thing.scene!r} was found; set data.negative_share to 0")
+            other = alike or self._mix.draw(rng)[0]
+            alike = None
+            if other.scene != track.scene:
+                return other.views[int(rng.integers(len(other)))]
+        raise ValueError(f"no target outside the scene {track.scene!r} was found; set data.negative_share to 0")
 
-    def _surroundings(self, factor: float, rng: Generator) -> Surroundings:
-        if rng.random() >= self._augment.background_share:
-            return Surroundings(factor, None)
-        picture = self._pictures[int(rng.integers(len(self._pictures)))]
+    def _surroundings(self, factor: float, rng: Generator, *, elsewhere: bool = False) -> Surroundings:
+        if rng.random() >= self._augment.background_share and not elsewhere:
+            return Surroundings(factor, None, elsewhere=False)
+        picture = self._pictures.get(*self._mix.background(rng))
         height, width = picture.shape[:2]
         side = int(min(height, width) * rng.uniform(0.5, 1.0))
         x, y = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
-        return Surroundings(factor, picture[y : y + side, x : x + side])
+        return Surroundings(factor, picture[y : y + side, x : x + side], elsewhere)
 
     def _placement(self, rng: Generator) -> Placement:
         # Targets mostly move little between two frames and sometimes a lot: half narrow, half wide.
@@ -121,77 +197,25 @@ class PairSampler:
         )
         scale = math.exp(float(np.clip(rng.normal(0, self._augment.scale), -0.6, 0.6)))
         aspect = math.exp(float(rng.normal(0, self._augment.aspect)))
-        return Placement(float(shift[0]), float(shift[1]), scale, aspect)
+        angle = math.radians(float(rng.normal(0, self._augment.rotation)))
+        return Placement(float(shift[0]), float(shift[1]), scale, aspect, angle)
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a target lies in its crop: shift from the middle as a share of the crop's side; how much it is enlarged;
-    how much wider (and less high) it is made."""
+def two_views(track: Track, gap: int, rng: Generator) -> tuple[View, View]:
+    """Template and search view: two different frames of a track at most `gap` apart (0: any).
 
-    dx: float
-    dy: float
-    scale: float
-    aspect: float
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """How a crop is made: through a picture `factor` times smaller; and what stands outside the stored picture:
-    a piece of another picture, (H, W, 3), or its mean colour, as beyond a frame's border."""
-
-    factor: float
-    background: NDArray[np.uint8] | None
-
-
-def _two_views(thing: Thing, rng: Generator) -> tuple[View, View]:
-    """Template and search view: two different frames of a track, twice the same of a still."""
-    if len(thing.views) == 1:
-        return thing.views[0], thing.views[0]
-    first, second = rng.choice(len(thing.views), 2, replace=False)
-    return thing.views[int(first)], thing.views[int(second)]
-
-
-def _cut(
-    pictures: Pictures,
-    view: View,
-    crop: CropSpec,
-    placement: Placement,
-    surroundings: Surroundings,
-    out: NDArray[np.uint8],
-) -> tuple[float, float, float, float]:
-    """Cuts the crop of `view` into `out` (S, S, 3); returns the target's box (x0, y0, x1, y1) in it, clipped to it."""
-    picture, box = pictures[view.picture], view.box
-    side = out.shape[0]
-    scale = crop.template_size / context_side(box.size, crop.context_amount) * placement.scale
-    scale_x, scale_y = scale * math.sqrt(placement.aspect), scale / math.sqrt(placement.aspect)
-    cx, cy = side * (0.5 + placement.dx), side * (0.5 + placement.dy)
-    small = max(8, round(side / surroundings.factor))
-    shrink = small / side
-    # Pixel centres are at half-integers: u + 0.5 = shrink * (scale * (x + 0.5 - box.cx) + cx).
-    matrix = np.array(
-        [
-            [1 / (scale_x * shrink), 0, box.cx - 0.5 + (0.5 / shrink - cx) / scale_x],
-            [0, 1 / (scale_y * shrink), box.cy - 0.5 + (0.5 / shrink - cy) / scale_y],
-        ]
-    )
-    if surroundings.background is None:
-        cut = np.empty((small, small, 3), np.uint8)
-        cut[:] = np.floor(cv2.mean(picture)[:3])
-    else:
-        cut = np.asarray(cv2.resize(surroundings.background, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
-    cv2.warpAffine(
-        picture,
-        matrix,
-        (small, small),
-        dst=cut,
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_TRANSPARENT,
-    )
-    out[:] = cut if small == side else cv2.resize(cut, (side, side), interpolation=cv2.INTER_LINEAR)
-    return _clipped(Box.from_centre(cx, cy, box.w * scale_x, box.h * scale_y), side)
-
-
-def _clipped(box: Box, side: int) -> tuple[float, float, float, float]:
-    x0, y0 = max(0.0, box.x), max(0.0, box.y)
-    return x0, y0, max(x0 + 1, min(side, box.x + box.w)), max(y0 + 1, min(side, box.y + box.h))
+    Twice the same of a still, and where no other frame is near enough."""
+    views = track.views
+    if len(views) == 1:
+        return views[0], views[0]
+    if gap == 0:
+        first, second = rng.choice(len(views), 2, replace=False)
+        return views[int(first)], views[int(second)]
+    row = int(rng.integers(len(views)))
+    frame = track.frames[row]
+    low = int(np.searchsorted(track.frames, frame - gap, side="left"))
+    high = int(np.searchsorted(track.frames, frame + gap, side="right"))
+    if high - low == 1:
+        return views[row], views[row]
+    other = int(rng.integers(low, high - 1))
+    return views[row], views[other + (other >= row)]

@@ -14,8 +14,10 @@ from lockon_client.errors import (
     TargetRefused,
 )
 from lockon_client.images import Frame
+from lockon_client.link import Interrupted, LineEvent, Resumed
 from lockon_client.messages import Ack, Box, NextWindow, Result, State, TargetResult, Welcome
-from lockon_client.tracking import Track, track
+from lockon_client.stream import Track
+from lockon_client.tracking import track
 from lockon_client.version import __version__
 
 __all__ = [
@@ -27,12 +29,15 @@ __all__ = [
     "Frame",
     "FrameInvalid",
     "FrameRejected",
+    "Interrupted",
     "InvalidRequest",
+    "LineEvent",
     "LockonError",
     "NextWindow",
     "NotAllowed",
     "NotFound",
     "Result",
+    "Resumed",
     "State",
     "StreamClosed",
     "TargetRefused",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -31,24 +30,18 @@ def stream_url(url: str) -> str:
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))
 
 
-@asynccontextmanager
-async def opened(
-    url: str, timeout_s: float, key: str | None = None, ticket: str | None = None
-) -> AsyncIterator[ClientConnection]:
-    """A socket with the Lockon sub-protocol; says `bye` and closes it at the end, in bounded time.
+async def left(socket: ClientConnection) -> None:
+    """Says `bye` and closes the socket, in bounded time."""
+    with suppress(ConnectionClosed, TimeoutError):
+        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+            await socket.send(bye())
+    await socket.close()
+
+
+async def connected(url: str, timeout_s: float, key: str | None = None, ticket: str | None = None) -> ClientConnection:
+    """A socket with the Lockon sub-protocol.
 
     `key` is an API key or a token, `ticket` a single-use ticket; either where the server asks for one."""
-    socket = await _connected(url, timeout_s, key, ticket)
-    try:
-        yield socket
-    finally:
-        with suppress(ConnectionClosed, TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await socket.send(bye())
-        await socket.close()
-
-
-async def _connected(url: str, timeout_s: float, key: str | None, ticket: str | None) -> ClientConnection:
     offered = [SUBPROTOCOL] if ticket is None else [SUBPROTOCOL, TICKET_PREFIX + ticket]
     try:
         return await connect(

@@ -83,14 +83,31 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Credit:
+    """How many frames may be under way without an answer: ordinary ones, and those of which each counts. Of ordinary
+    ones up to `done_seq` none is any more."""
+
+    frames: int
+    must: int
+    done_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Welcome:
-    """The server's first message: the session and what it allows."""
+    """The server's first message on each socket: the session and what it allows.
+
+    `epoch` counts the session's sockets. With `resume_token` another socket may go on with the session within
+    `resume_ttl_s` seconds; `last_seq` is the newest frame that the server has had, if any."""
 
     session: str
     epoch: int
     model: str
     mode: str
     targets: tuple[str, ...]
+    resume_token: str | None = None
+    resume_ttl_s: float = 0.0
+    last_seq: int | None = None
+    credit: Credit = Credit(2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +149,28 @@ class Ping:
     t_ms: float
 
 
-Message = Welcome | Result | Ack | Warned | Failed | Ping
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A resume token in place of the one before."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoAway:
+    """The server will close the socket. With a token, another server goes on with the session: connect again after a
+    random time between the two of `reconnect_after_s`."""
+
+    reason: str
+    token: str | None
+    reconnect_after_s: tuple[float, float]
+
+
+Message = Welcome | Credit | Result | Ack | Warned | Failed | Ping | NewToken | GoAway
 
 
 def parse(text: str, now_us: int, skipped: int) -> Message | None:
-    """The message in `text`; None for types this version does not know or need (event, pong, credit ...).
+    """The message in `text`; None for types this version does not know or need (event, pong ...).
 
     `now_us` is the clock the frames were stamped with, `skipped` the count to report in a result.
     Raises StreamClosed where the text breaks the protocol: nothing after it could be trusted.
@@ -154,6 +188,8 @@ def _message(raw: Mapping[str, Any], now_us: int, skipped: int) -> Message | Non
             return _result(raw, now_us, skipped)
         case "welcome":
             return _welcome(raw)
+        case "credit":
+            return _credit(raw)
         case "ack":
             return Ack(raw["op"], raw["ok"], raw.get("on_seq"), raw.get("code") or "", raw.get("detail") or "")
         case "warning":
@@ -163,6 +199,11 @@ def _message(raw: Mapping[str, Any], now_us: int, skipped: int) -> Message | Non
             return Failed(raw["code"], raw.get("detail") or "", bool(raw.get("fatal")), raw.get("seq"), raw.get("op"))
         case "ping":
             return Ping(raw["n"], raw["t_ms"])
+        case "event" if raw["kind"] == "token":
+            return NewToken(raw["data"]["resume_token"])
+        case "goaway":
+            low, high = raw.get("reconnect_after_ms") or (0, 0)
+            return GoAway(raw["reason"], raw.get("resume_token"), (low / 1000, high / 1000))
     return None
 
 
@@ -213,6 +254,10 @@ def _target(raw: Mapping[str, Any]) -> TargetResult:
     )
 
 
+def _credit(raw: Mapping[str, Any]) -> Credit:
+    return Credit(raw["frames"], raw["must"], raw.get("done_seq"))
+
+
 def _welcome(raw: Mapping[str, Any]) -> Welcome:
     model = raw.get("model") or {}
     return Welcome(
@@ -221,4 +266,8 @@ def _welcome(raw: Mapping[str, Any]) -> Welcome:
         model=model["id"] if isinstance(model, dict) else str(model),
         mode=raw.get("mode", "latest"),
         targets=tuple(target["id"] for target in raw.get("targets") or ()),
+        resume_token=raw.get("resume_token"),
+        resume_ttl_s=raw.get("resume_ttl_s") or 0.0,
+        last_seq=raw.get("last_seq"),
+        credit=_credit(raw["credit"]),
     )

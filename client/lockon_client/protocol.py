@@ -21,10 +21,8 @@ _KIND_WINDOW = 1
 _FLAG_MUST_PROCESS = 1 << 0
 _FLAG_TS_VALID = 1 << 2
 
-# A live client needs one frame in work and one in the server's slot; more would only be dropped there.
-LIVE_WINDOW = 2
-# Half of the server's queue of 8 must-process frames keeps it busy without ever filling it.
-EVERY_WINDOW = 4
+# A target must not have left its window by the time it is looked at.
+SENDING_WINDOWS = 2
 # An operation may wait on the server for the next frame; results nobody reads must not hold that frame back.
 _WINDOW_FOR_OPERATIONS = 2
 
@@ -53,8 +51,9 @@ def target_request(
     }
 
 
-def hello(version: str, create: Mapping[str, Any] | None) -> str:
-    """The first message; `create` makes a session, None joins the one that the address names."""
+def hello(version: str, create: Mapping[str, Any] | None = None, resume: Mapping[str, Any] | None = None) -> str:
+    """The first message: `create` makes a session, `resume` goes on with one; neither joins the one that the address
+    names."""
     message: dict[str, Any] = {
         "type": "hello",
         "versions": [1],
@@ -62,12 +61,20 @@ def hello(version: str, create: Mapping[str, Any] | None) -> str:
     }
     if create is not None:
         message["create"] = dict(create)
+    if resume is not None:
+        message["resume"] = dict(resume)
     return _text(message)
 
 
-def create_request(model: str | None, targets: Sequence[TargetRequest], *, every: bool) -> dict[str, Any]:
-    """The body that makes a session."""
-    body: dict[str, Any] = {"mode": "every" if every else "latest", "targets": [dict(target) for target in targets]}
+def create_request(
+    model: str | None, targets: Sequence[TargetRequest], *, every: bool, resume_s: int = 0
+) -> dict[str, Any]:
+    """The body that makes a session, which waits `resume_s` for its client when the line breaks."""
+    body: dict[str, Any] = {
+        "mode": "every" if every else "latest",
+        "targets": [dict(target) for target in targets],
+        "detached_ttl_s": resume_s,
+    }
     if model is not None:
         body["model"] = model
     return body
@@ -76,6 +83,11 @@ def create_request(model: str | None, targets: Sequence[TargetRequest], *, every
 def target_operation(kind: str, op: str, target: Mapping[str, Any]) -> str:
     """`target.add`, `target.update` or `target.remove`; `op` comes back in the ack."""
     return _text({"type": kind, "op": op, **target})
+
+
+def ping(n: int) -> str:
+    """Asks for a sign of life."""
+    return _text({"type": "ping", "n": n})
 
 
 def pong(n: int, t_ms: float) -> str:
@@ -93,13 +105,13 @@ def _text(message: Mapping[str, Any]) -> str:
 
 
 class FrameWindow:
-    """Numbers the frames and knows which of them have no answer yet.
+    """Numbers the frames and knows which of them have no answer yet: never more than `size`, the server's credit.
 
     A place is free again once the result was read, so results waiting for a slow reader are bounded as well.
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self._last = 0
         self._unanswered: list[int] = []
         self._unread = 0
@@ -111,8 +123,9 @@ class FrameWindow:
 
     def has_room(self, waiting_operations: int, given_up: int = 0) -> bool:
         """Whether one more frame may be sent; `given_up` are the unanswered ones that nobody waits for any more."""
-        room = self._size + (_WINDOW_FOR_OPERATIONS if waiting_operations else 0) + given_up
-        return len(self._unanswered) + self._unread < room
+        under_way = len(self._unanswered) - given_up
+        unread = self._unread - (_WINDOW_FOR_OPERATIONS if waiting_operations else 0)
+        return under_way < self.size and under_way + unread < self.size
 
     def sent(self) -> int:
         """The number for the frame that is sent now, 1 for the first one."""
@@ -133,6 +146,14 @@ class FrameWindow:
         self._unanswered = [other for other in self._unanswered if other > seq]
         self._unread += 1
         return passed_over
+
+    def done(self, seq: int) -> None:
+        """Forgets the frames up to that one, which get no result any more."""
+        self._unanswered = [other for other in self._unanswered if other > seq]
+
+    def lost(self) -> None:
+        """Forgets all frames without an answer: the line broke, and live frames are not sent twice."""
+        self._unanswered.clear()
 
     def refused(self, seq: int) -> None:
         """Forgets a frame that the server rejected."""

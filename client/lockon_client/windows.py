@@ -39,6 +39,10 @@ class Windows:
         if seq >= self._since:
             self._next = following
 
+    def forget(self) -> None:
+        """Whole frames, until the server says again what it will look at."""
+        self._next = None
+
     def placement(self, frame: Frame, *, starting: bool) -> Placement | None:
         """The part of this frame to send, None for all of it; `starting`: a target waits for a whole frame.
 

@@ -16,8 +16,9 @@ from torch import nn
 from models.importing.loading import ImportRefused, load_network
 from models.importing.onnx_pair import graphs_from_pair, recognise_pair
 from models.importing.origins import Origin, origin_of
-from models.networks.exporting import LIMITS, Difference, largest_difference, write_onnx
+from models.networks.exporting import largest_difference, write_onnx
 from models.package import DUMMY, MODEL_CARD, WEIGHTS, ModelPackage, search_graph, template_graph, write_package
+from models.runtimes.comparing import LIMITS, Difference
 from models.runtimes.onnx import OnnxRuntime
 from models.spec import ModelSpec
 from models.variants import VARIANTS

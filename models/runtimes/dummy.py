@@ -23,7 +23,14 @@ DUMMY_SPEC = ModelSpec(
     crop=CropSpec(template_size=112, search_size=224, context_amount=0.5),
     loop=LoopSpec(penalty_k=0.0, window_influence=0.1, size_lr=0.5, min_size=4.0),
     presence=PresenceSpec(
-        lost=0.35, leave=0.35, enter=0.5, reacquire=0.6, lost_after=15, reacquire_after=3, search=LostSearch.AROUND
+        lost=0.35,
+        fallen=0.0,
+        leave=0.35,
+        enter=0.5,
+        reacquire=0.6,
+        lost_after_s=0.6,
+        reacquire_after=3,
+        search=LostSearch.AROUND,
     ),
 )
 

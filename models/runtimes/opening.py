@@ -54,7 +54,7 @@ def open_runtime(
 
     device: `cpu`, `cuda` or `cuda:1`. threads: how many one run may use. Raises RuntimeUnavailable for what this
     machine or this runtime lacks, and GraphInvalid for graphs that it can't load."""
-    _require(kind, device, precision)
+    check_available(kind, device, precision)
     # Imported here: whoever uses one runtime does without the others, and without the time that their imports take.
     if kind is RuntimeKind.OPENVINO:
         from models.runtimes.openvino import OpenVinoRuntime
@@ -73,7 +73,8 @@ def open_runtime(
     return OnnxRuntime(*graphs, threads)
 
 
-def _require(kind: RuntimeKind, device: str, precision: Precision) -> None:
+def check_available(kind: RuntimeKind, device: str, precision: Precision) -> None:
+    """Raises RuntimeUnavailable if the runtime is not installed, or has no such device or precision."""
     needs = _NEEDS[kind]
     if find_spec(needs.library) is None:
         raise RuntimeUnavailable(f"{kind} needs {needs.library}, which is missing: pip install 'lockon[{needs.extra}]'")

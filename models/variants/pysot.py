@@ -17,7 +17,14 @@ from models.spec import (
 # The score is a probability that these networks set close to 1 for whatever they follow (pysot's issues 3 and 458); the
 # authors' long-term tracker takes a target for lost below 0.8. No published weights were at hand to tune.
 PRESENCE = PresenceSpec(
-    lost=0.3, leave=0.6, enter=0.8, reacquire=0.9, lost_after=10, reacquire_after=2, search=LostSearch.STAY
+    lost=0.3,
+    fallen=0.0,
+    leave=0.6,
+    enter=0.8,
+    reacquire=0.9,
+    lost_after_s=0.4,
+    reacquire_after=2,
+    search=LostSearch.STAY,
 )
 
 _LONG_TERM = LongTermSpec(

@@ -18,7 +18,14 @@ from models.spec import (
 # The score is the product of two probabilities. The authors publish two thresholds for it, in their long-term tracker:
 # lost below 0.3, found again above 0.5. Ours stay on the safe side of them; no published weights were at hand to tune.
 PRESENCE = PresenceSpec(
-    lost=0.2, leave=0.3, enter=0.4, reacquire=0.5, lost_after=10, reacquire_after=2, search=LostSearch.STAY
+    lost=0.2,
+    fallen=0.0,
+    leave=0.3,
+    enter=0.4,
+    reacquire=0.5,
+    lost_after_s=0.4,
+    reacquire_after=2,
+    search=LostSearch.STAY,
 )
 
 

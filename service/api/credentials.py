@@ -14,7 +14,9 @@ from service.security.access import Access
 from service.security.principals import Principal, Scope, Unauthenticated
 
 # For the OpenAPI document; the header is read below.
-_described = HTTPBearer(auto_error=False, description="An API key or a JWT, where the server asks for one.")
+_described = HTTPBearer(
+    scheme_name="bearer", auto_error=False, description="An API key or a JWT, where the server asks for one."
+)
 
 
 def bearer_of(connection: HTTPConnection) -> str | None:

@@ -7,22 +7,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
+import structlog
 from fastapi import WebSocket
 from starlette.requests import HTTPConnection
 
 from service.api.credentials import caller_of
-from service.api.origins import origin_allowed
+from service.api.origins import host_name, origin_allowed
 from service.api.problems import Problem, response_of
-from service.engine.registry import QuotaUsed, ServerFull
-from service.engine.session import Session
+from service.engine.registry import Draining, QuotaUsed, ServerFull
 from service.protocol.messages import CreateRequest
 from service.security.access import Access
 from service.security.addresses import is_loopback
 from service.security.principals import Principal, Scope, Unauthenticated
 from service.settings import Settings
+from service.telemetry.pseudonyms import peer_prefix
 
 SUBPROTOCOL = "lockon.v1"
 TICKET_PREFIX = "lockon.ticket."
+
+_log = structlog.get_logger("lockon.stream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ def check_origin(connection: HTTPConnection) -> None:
     """Raises a Problem for a page of another site."""
     settings: Settings = connection.app.state.settings
     origin, host = connection.headers.get("origin"), connection.headers.get("host", "")
-    loopback = is_loopback(settings.server.host)
+    # A name that the settings give this server is its own wherever it listens.
+    named = host_name(host) in (name.lower() for name in settings.web.allowed_hosts)
+    loopback = is_loopback(settings.server.host) and not named
     if not origin_allowed(origin, host, settings.web.allowed_origins, listens_on_loopback=loopback):
         raise Problem("origin-not-allowed", "this page's origin is not in web.allowed_origins")
 
@@ -77,6 +82,8 @@ def room_needed() -> Iterator[None]:
     """Turns the want of room for a session into a Problem."""
     try:
         yield
+    except Draining as error:
+        raise Problem("draining", str(error), retry_after_s=error.retry_after_s) from error
     except ServerFull as error:
         raise Problem("no-capacity", str(error), retry_after_s=error.retry_after_s) from error
     except QuotaUsed as error:
@@ -87,12 +94,8 @@ def room_needed() -> Iterator[None]:
         raise Problem("rate-limited", str(error), retry_after_s=error.retry_after_s, headers=headers) from error
 
 
-def check_free(session: Session) -> None:
-    """Raises a Problem if the session has a socket."""
-    if session.outbox is not None:
-        raise Problem("session-attached", "another socket is attached to this session")
-
-
 async def deny(websocket: WebSocket, problem: Problem) -> None:
     """Refuses the upgrade with an HTTP response."""
+    peer = peer_prefix(websocket.client.host if websocket.client else None)
+    _log.info("socket refused", kind="socket_refused", code=problem.code, peer_prefix=peer)
     await websocket.send_denial_response(response_of(problem))

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from service.api.bodies import read_body
 from service.api.credentials import AdminCaller, ModelsCaller
 from service.api.handshake import check_origin
+from service.api.openapi import answers, takes
 from service.api.problems import Problem
 from service.engine.models import (
     AlreadyLoading,
@@ -19,6 +20,7 @@ from service.engine.models import (
     ModelsFull,
     ModelState,
     UnknownModel,
+    measurements,
 )
 from service.engine.registry import Registry
 from service.engine.views import model_view
@@ -27,12 +29,13 @@ from service.settings import Settings
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
-_BODY = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": LoadRequest.model_json_schema()}}}
-}
+_REFUSED = (
+    *("malformed-request", "request-timeout", "forbidden", "origin-not-allowed", "model-loading", "body-too-large"),
+    *("unsupported-media", "validation-failed", "no-capacity"),
+)
 
 
-@router.get("")
+@router.get("", response_model=None, responses=answers(200, "ModelList", "Every model"))
 async def list_models(request: Request, _caller: ModelsCaller) -> dict[str, Any]:
     """The models: ready ones, the one that is being loaded, and those that retire."""
     return {"items": _views(_registry(request))}
@@ -46,7 +49,7 @@ def _views(registry: Registry) -> list[dict[str, Any]]:
     return views
 
 
-@router.get("/{model_id}")
+@router.get("/{model_id}", response_model=None, responses=answers(200, "Model", "The model", "not-found"))
 async def get_model(request: Request, model_id: str, _caller: ModelsCaller) -> dict[str, Any]:
     """One model; of two with that name the one that new sessions get."""
     for view in _views(_registry(request)):
@@ -55,7 +58,13 @@ async def get_model(request: Request, model_id: str, _caller: ModelsCaller) -> d
     raise Problem("not-found", "there is no such model")
 
 
-@router.post("", status_code=201, openapi_extra=_BODY)
+@router.post(
+    "",
+    status_code=201,
+    response_model=None,
+    openapi_extra=takes(LoadRequest, required=True),
+    responses=answers(201, "Model", "The model, warm", *_REFUSED, headers={"Location": "Where it is"}),
+)
 async def load_model(request: Request, _caller: AdminCaller) -> Response:
     """Loads a package by its name and answers when it is warm; the model that had that name retires."""
     _check_admin(request)
@@ -73,7 +82,17 @@ async def load_model(request: Request, _caller: AdminCaller) -> Response:
     return JSONResponse(_view(model, registry), 201, {"Location": f"/v1/models/{model.id}"})
 
 
-@router.delete("/{model_id}", status_code=202)
+@router.delete(
+    "/{model_id}",
+    status_code=202,
+    response_model=None,
+    responses=answers(
+        202,
+        "Model",
+        "The model, which retires",
+        *("forbidden", "origin-not-allowed", "not-found", "model-is-default"),
+    ),
+)
 async def retire_model(request: Request, model_id: str, _caller: AdminCaller) -> Response:
     """Retires a model: new sessions cannot choose it, those that it has go on to their end, then it is gone."""
     _check_admin(request)
@@ -96,6 +115,7 @@ def _view(model: Model, registry: Registry) -> dict[str, Any]:
     models = registry.models
     return model_view(model) | {
         "warm": True,
+        "measured": measurements(model.tracker, model.curve),
         "default": models.ready.get(models.default) is model,
         "sessions": sum(session.model is model for session in registry.all()),
         "loaded_at": model.loaded_at.isoformat(timespec="milliseconds"),

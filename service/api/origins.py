@@ -1,4 +1,5 @@
-"""Which web pages may open sockets: a foreign site must not watch a camera through its visitor's browser."""
+"""Which web pages may open sockets, and which names lead here: a foreign site must not watch a camera through its
+visitor's browser."""
 
 from __future__ import annotations
 
@@ -23,3 +24,21 @@ def origin_allowed(origin: str | None, host: str, allowed: Collection[str], *, l
     if parts.scheme not in ("http", "https"):
         return False
     return is_loopback(name) or (parts.netloc == host and not listens_on_loopback)
+
+
+def host_allowed(host: str, allowed: Collection[str], *, listens_on_loopback: bool) -> bool:
+    """Whether a request with this Host is meant for this server.
+
+    A name that an attacker makes point to 127.0.0.1 makes his page one of this server's own in the browser's eyes."""
+    name = host_name(host)
+    if name in allowed or is_loopback(name):
+        return True
+    return not listens_on_loopback and not allowed
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets, in lower case."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from service.api.bodies import read_body
 from service.api.credentials import StreamCaller
+from service.api.openapi import answers, takes
 from service.api.problems import Problem
 from service.api.sessions import found
 from service.protocol.messages import SessionTicketRequest, TicketRequest
@@ -20,11 +21,12 @@ from service.security.tickets import TICKET_TTL_S, Ticket, TooManyTickets, narro
 router = APIRouter(prefix="/v1", tags=["tickets"])
 
 
-def _body(kind: type[SessionTicketRequest]) -> dict[str, Any]:
-    return {"requestBody": {"required": False, "content": {"application/json": {"schema": kind.model_json_schema()}}}}
+_REFUSED = ("malformed-request", "request-timeout", "body-too-large", "unsupported-media", "validation-failed")
+_ISSUED = answers(201, "Ticket", "The ticket", *_REFUSED, "rate-limited")
+_SESSION_ISSUED = answers(201, "Ticket", "The ticket", *_REFUSED, "rate-limited", "not-found", "gone")
 
 
-@router.post("/tickets", status_code=201, openapi_extra=_body(TicketRequest))
+@router.post("/tickets", status_code=201, response_model=None, openapi_extra=takes(TicketRequest), responses=_ISSUED)
 async def issue_ticket(request: Request, caller: StreamCaller) -> JSONResponse:
     """A ticket for one socket on /v1/stream; what `create` says, the socket's hello cannot change."""
     wanted = await read_body(request, TicketRequest)
@@ -32,7 +34,13 @@ async def issue_ticket(request: Request, caller: StreamCaller) -> JSONResponse:
     return JSONResponse(_issued(request, ticket) | {"stream_url": "/v1/stream"}, 201, _PRIVATE)
 
 
-@router.post("/sessions/{session_id}/tickets", status_code=201, openapi_extra=_body(SessionTicketRequest))
+@router.post(
+    "/sessions/{session_id}/tickets",
+    status_code=201,
+    response_model=None,
+    openapi_extra=takes(SessionTicketRequest),
+    responses=_SESSION_ISSUED,
+)
 async def issue_session_ticket(request: Request, session_id: str, caller: StreamCaller) -> JSONResponse:
     """A ticket for one socket of that session."""
     session = found(request.app.state.registry, session_id, caller.owner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence as SequenceOf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,10 @@ import typer
 from service.commands.failures import CommandFailed, reported, silence_opencv
 
 if TYPE_CHECKING:
+    from training.evaluation.absences import MadeClip
     from training.evaluation.ope import Run, TrackerFactory
-    from training.evaluation.report import Evaluation
-    from training.evaluation.sequences import Sequence
+    from training.evaluation.report import Evaluation, Halves
+    from training.evaluation.sequences import Clip, Sequence
 
 
 def evaluate(
@@ -44,14 +46,24 @@ def evaluate(
         Path | None,
         typer.Option("--from-boxes", help="Score the <sequence>.txt files of this folder; run no model."),
     ] = None,
+    absences: Annotated[
+        bool,
+        typer.Option(
+            "--absences",
+            help="Also run over clips in which the target is covered, cut away, or returns elsewhere, made of the "
+            "sequences: how soon is it said to be lost, how soon is it back?",
+        ),
+    ] = False,
 ) -> None:
     """Measure how well a model follows targets whose true boxes are known (one-pass evaluation).
 
     Every tracker runs over the same frames in the same loop, on one thread. The first frame and frames without a true
-    box are not scored.
+    box are not scored; where there are such frames, a table says what the states make of them.
     """
     if model is not None and from_boxes is not None:
         raise typer.BadParameter("give --model or --from-boxes, not both")
+    if absences and from_boxes is not None:
+        raise typer.BadParameter("--absences needs a model to run, so not --from-boxes")
     silence_opencv()
     from models.package import PackageInvalid
     from models.target import TargetInvalid
@@ -62,8 +74,16 @@ def evaluate(
     with reported(SequenceInvalid, PackageInvalid, PeerUnavailable, TargetInvalid):
         everything = read_sequences(folder)
         chosen = _chosen(everything, only or [])
-        name, runs = _runs(model, from_boxes, chosen, beside or [], nano)
-        evaluation = Evaluation(name, runs, Halves.of(sequence.name for sequence in everything))
+        halves = Halves.of(sequence.name for sequence in everything)
+        name, trackers, done = _trackers(model, from_boxes, chosen, beside or [], nano)
+        made = _made(chosen, halves) if absences else []
+        runs = _with_progress(trackers, [*chosen, *made])
+        evaluation = Evaluation(
+            name,
+            done | {tracker: listed[: len(chosen)] for tracker, listed in runs.items()},
+            halves,
+            {tracker: listed[len(chosen) :] for tracker, listed in runs.items()},
+        )
         if boxes is not None:
             write_all_boxes(evaluation, boxes)
         if json_path is not None:
@@ -79,22 +99,29 @@ def _chosen(sequences: list[Sequence], names: list[str]) -> list[Sequence]:
     return [sequence for sequence in sequences if not names or sequence.name in names]
 
 
-def _runs(
+def _trackers(
     model: str | None, from_boxes: Path | None, sequences: list[Sequence], beside: list[str], nano: Path | None
-) -> tuple[str, dict[str, list[Run]]]:
-    """The judged tracker's name, and all runs by tracker, the judged one first."""
+) -> tuple[str, dict[str, TrackerFactory], dict[str, list[Run]]]:
+    """The judged tracker's name, what is to be run, the judged one first, and the runs that are done already."""
     from models.package import DEFAULT_MODEL, DUMMY, find_package, load_tracker
     from training.evaluation.ope import ModelTracker, score_boxes
 
     peers = _peers(beside, nano)
     if from_boxes is not None:
         name = from_boxes.resolve().name
-        return name, {name: score_boxes(from_boxes, sequences), **_with_progress(peers, sequences)}
+        return name, peers, {name: score_boxes(from_boxes, sequences)}
     wanted = model or DEFAULT_MODEL
     tracker = load_tracker(wanted)
     name = DUMMY if wanted == DUMMY else find_package(wanted).name
-    trackers: dict[str, TrackerFactory] = {name: lambda: ModelTracker(tracker), **peers}
-    return name, _with_progress(trackers, sequences)
+    return name, {name: lambda: ModelTracker(tracker), **peers}, {}
+
+
+def _made(sequences: list[Sequence], halves: Halves) -> list[MadeClip]:
+    """Clips of one half show nothing of the other."""
+    from training.evaluation.absences import made_clips
+
+    parts = ([each for each in sequences if each.name in half] for half in (halves.tuning, halves.held_out))
+    return [clip for part in parts for clip in made_clips(part)]
 
 
 def _peers(names: list[str], nano: Path | None) -> dict[str, TrackerFactory]:
@@ -106,7 +133,7 @@ def _peers(names: list[str], nano: Path | None) -> dict[str, TrackerFactory]:
     return {name: peer_factory(Peer(name), nano) for name in names}
 
 
-def _with_progress(trackers: dict[str, TrackerFactory], sequences: list[Sequence]) -> dict[str, list[Run]]:
+def _with_progress(trackers: dict[str, TrackerFactory], sequences: SequenceOf[Clip]) -> dict[str, list[Run]]:
     """Runs the evaluation under a progress bar on stderr, which shows nothing where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import Progress
@@ -126,8 +153,9 @@ def _with_progress(trackers: dict[str, TrackerFactory], sequences: list[Sequence
 def _show(evaluation: Evaluation) -> None:
     from rich.console import Console
 
-    from training.evaluation.report import half_table, mean_table, sequence_table
+    from training.evaluation.report import half_table, mean_table, presence_tables, sequence_table
 
     console = Console()
-    for table in (sequence_table(evaluation), mean_table(evaluation), half_table(evaluation)):
+    tables = (sequence_table(evaluation), mean_table(evaluation), half_table(evaluation))
+    for table in (*tables, *presence_tables(evaluation)):
         console.print(table)

@@ -33,7 +33,7 @@ def reported(*expected: type[Exception]) -> Iterator[None]:
 
 def require_train_extra() -> None:
     """Raises CommandFailed, with the command that helps, where torch is missing."""
-    missing = [name for name in ("torch", "safetensors", "onnx") if find_spec(name) is None]
+    missing = [name for name in ("torch", "safetensors", "onnx", "lmdb") if find_spec(name) is None]
     if missing:
         raise CommandFailed(f"this command needs {', '.join(missing)}: {TRAIN_EXTRA}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,7 +46,7 @@ def show(
     name: Annotated[str, typer.Argument(help="Name of a model, or the path of a package's folder.")],
     config: Config = None,
 ) -> None:
-    """Show everything that a model's manifest says, as JSON."""
+    """Show everything that a model's manifest says, and what is measured of it on this machine, as JSON."""
     from models.package import DUMMY, PackageInvalid, find_package
     from models.runtimes.dummy import DUMMY_SPEC
     from service.settings import SettingsInvalid
@@ -64,6 +64,7 @@ def show(
             "scores": dict(package.scores),
             "origin": dict(package.origin),
             "spec": package.spec.to_json(),
+            "measured": _measured(str(package.folder), config),
         }
     typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
 
@@ -119,6 +120,23 @@ def _folders(config: Path | None) -> list[Path]:
     from service.settings import load_settings
 
     return [*load_settings(config=config).models.folders, ZOO]
+
+
+def _measured(source: str, config: Path | None) -> dict[str, Any] | str:
+    """What the server would find when it loads the package, or why it could not."""
+    from service.app import package_loader
+    from service.engine.batching import measured_curve
+    from service.engine.models import ModelRefused, measurements, refusals
+    from service.settings import load_settings
+
+    settings = load_settings(config=config)
+    try:
+        with refusals(source):
+            tracker = package_loader(settings.models)(source)
+            curve = measured_curve(tracker, settings.engine.max_batch)
+    except ModelRefused as refused:
+        return str(refused)
+    return {"runtime": tracker.runtime.name, "device": tracker.runtime.device} | measurements(tracker, curve)
 
 
 def _facts(package: ModelPackage) -> tuple[str, str, str, str, str]:

@@ -30,7 +30,8 @@ def serve(
         typer.Option("--model", "-m", help="A model's name or folder; may be repeated, the first one is the default."),
     ] = None,
     runtime: Annotated[
-        str | None, typer.Option("--runtime", help="What runs the graphs: onnxruntime, openvino or torchscript.")
+        str | None,
+        typer.Option("--runtime", help="What runs the graphs: auto, onnxruntime, openvino or torchscript. [auto]"),
     ] = None,
     device: Annotated[str | None, typer.Option("--device", help="Where they run: cpu or cuda. [cpu]")] = None,
     config: Config = None,
@@ -49,6 +50,8 @@ def serve(
     from service.security.keys import KeysInvalid
     from service.server import listeners, run
     from service.settings import SettingsInvalid, load_settings
+    from service.store.opening import open_store
+    from service.telemetry.traces import check_traces
 
     with reported(SettingsInvalid, KeysInvalid, ModelRefused):
         server = {"host": host, "port": port, "log_level": log_level}
@@ -57,7 +60,9 @@ def serve(
         flags = {"server": server, "models": models}
         settings = load_settings(flags, config)
         check_exposure(settings)
+        check_traces(settings)
         Access(settings.auth)
+        open_store(settings.store, "")
         _check_names(settings.models.sources)
         sockets = listeners(settings.server)
         loader = _loaded(settings.models)

@@ -101,6 +101,7 @@ def _followed(tracker: Tracker, source: Source, box: Box | None, sinks: list[Sin
 
 def _results(tracker: Tracker, source: Source, box: Box | None) -> Iterator[tuple[ByteArray, Found]]:
     """Each frame and what was found in it; the first frame's box is the given one."""
+    from models.frames import Picture
     from service.commands.selection import select_box
 
     first = next(source.frames, None)
@@ -109,8 +110,8 @@ def _results(tracker: Tracker, source: Source, box: Box | None) -> Iterator[tupl
     given = box or select_box(first)
     target = tracker.start(first, given)
     yield first, Found(given, 1.0, target.presence.state)
-    for frame in _shown(source):
-        estimate = tracker.follow(target, frame)
+    for index, frame in enumerate(_shown(source), 1):
+        estimate = tracker.follow(target, Picture.of(frame, index / source.fps))
         yield frame, Found(estimate.box, estimate.score, estimate.state)
 
 

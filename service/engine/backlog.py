@@ -52,6 +52,18 @@ class Backlog:
         newest, self._newest = self._newest, None
         return newest
 
+    def clear_before(self, limit_s: float) -> Frame | None:
+        """Throws the ordinary frame away, and returns it, if it came before then."""
+        if self._newest is None or self._newest.received_s >= limit_s:
+            return None
+        late, self._newest = self._newest, None
+        return late
+
+    def clear_ordinary(self) -> int:
+        """Throws away the ordinary frame; returns how many that were."""
+        count, self._newest = int(self._newest is not None), None
+        return count
+
     def clear(self) -> int:
         """Throws away whatever waits; returns how many frames that were."""
         count = len(self)

@@ -14,6 +14,7 @@ class Drop(StrEnum):
     """Why a good frame was not processed; closed list, also the label of the metric."""
 
     NEWER = "newer"
+    DEADLINE = "deadline"
     CAPACITY = "capacity"
     QUOTA = "quota"
     NO_TARGET = "no_target"
@@ -28,6 +29,12 @@ class Tally(Protocol):
     def received(self, *, window: bool) -> None:
         """A binary message came, of a full frame or of a window."""
 
+    def spaced(self, camera_s: float | None, server_s: float) -> None:
+        """A good frame came so long after the one before it, and was taken so long after it if both say when."""
+
+    def delayed(self, seconds: float) -> None:
+        """A frame came so much later than the best of the last minutes."""
+
     def processed(self, age_s: float) -> None:
         """A frame was answered, so long after it came."""
 
@@ -39,6 +46,12 @@ class Tally(Protocol):
 
     def moved(self, before: str, after: str) -> None:
         """A target changed its state."""
+
+    def found(self, lost_s: float) -> None:
+        """A target was found again, after so long."""
+
+    def shared(self, ratio: float) -> None:
+        """A session got that share, 0..1, of the frames that it sent or was promised."""
 
     def ran(self, targets: int) -> None:
         """The network was run for so many targets at once."""
@@ -53,6 +66,7 @@ class Counters:
     processed: int = 0
     drops: Counter[Drop] = field(default_factory=Counter)
     rejections: Counter[Reason] = field(default_factory=Counter)
+    _last: tuple[int | None, float] | None = None
 
     @property
     def dropped(self) -> int:
@@ -68,6 +82,15 @@ class Counters:
         """One more binary message."""
         self.received += 1
         self.tally.received(window=window)
+
+    def space(self, ts_us: int | None, now_s: float) -> None:
+        """One more good frame, taken at `ts_us` by its client's clock."""
+        if self._last is not None:
+            last_us, last_s = self._last
+            camera_s = None if ts_us is None or last_us is None else (ts_us - last_us) / 1e6
+            # A clock that was set back says nothing.
+            self.tally.spaced(camera_s if camera_s is not None and camera_s >= 0 else None, now_s - last_s)
+        self._last = (ts_us, now_s)
 
     def process(self, age_s: float) -> None:
         """One more frame answered."""

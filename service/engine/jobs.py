@@ -66,7 +66,6 @@ class Job:
     frame: Frame | None
     followed: tuple[Followed, ...]
     orders: tuple[tuple[StartOrder, tuple[Replay, ...]], ...]
-    taken_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +79,18 @@ class Failure:
 
 @dataclass(slots=True)
 class Timings:
-    """Milliseconds of the stages, as in a result."""
+    """Milliseconds of the stages, as in a result; and when some began or ended, in seconds of the monotonic clock."""
 
+    wait: float = 0.0
     decode: float = 0.0
     prep: float = 0.0
     infer: float = 0.0
     post: float = 0.0
     batch: int = 1
+    stepped_s: float = 0.0
+    """when the batch's crops began to be cut"""
+    searched_s: float = 0.0
+    """when the network's last run ended"""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ last session. Loading a model's name again makes a second model of that name, an
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,14 +16,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from models.package import DUMMY, PackageInvalid, available
+from models.package import DUMMY, MANIFEST, PackageInvalid, available
 from models.runtimes.kinds import RuntimeUnavailable
 from models.tracker import Tracker
 from service.engine.admission import Costs
+from service.engine.batching import ONE_BY_ONE, BatchCurve, measured_curve
 from service.engine.counters import Tally
 from service.engine.decoding import Decoder
 from service.engine.steps import Stepper
@@ -72,6 +74,9 @@ class Model:
     tracker: Tracker
     stepper: Stepper
     tally: Tally
+    curve: BatchCurve = ONE_BY_ONE
+    digest: str = ""
+    """sha256 of the package's manifest, which has those of its files"""
     state: ModelState = ModelState.READY
     costs: Costs = field(default_factory=Costs)
     loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -134,10 +139,11 @@ class Models:
         began_s = perf_counter()
         self.loading = name
         try:
-            tracker, stepper = await asyncio.to_thread(self._warmed, source)
+            digest = package_digest(source, self._folders)
+            tracker, curve = await asyncio.to_thread(self._warmed, source)
         finally:
             self.loading = None
-        model = Model(name, tracker, stepper, self._meter.tally(name))
+        model = Model(name, tracker, Stepper(tracker, self._decoder), self._meter.tally(name), curve, digest)
         if name in self._ready:
             self._retire(name)
         self._ready[name] = model
@@ -145,7 +151,7 @@ class Models:
         if default or not self.default:
             self.default = name
         seconds = round(perf_counter() - began_s, 3)
-        runs_on = {"runtime": tracker.runtime.name, "device": tracker.runtime.device}
+        runs_on = {"runtime": tracker.runtime.name, "device": tracker.runtime.device} | measurements(tracker, curve)
         _log.info("model loaded", kind="model_loaded", model=name, default=self.default, seconds=seconds, **runs_on)
         return model
 
@@ -197,13 +203,11 @@ class Models:
         self._retiring.append(model)
         _log.info("model retiring", kind="model_retiring", model=name)
 
-    def _warmed(self, source: str) -> tuple[Tracker, Stepper]:
-        """A tracker that has run with every size of batch; runs in a thread of its own."""
+    def _warmed(self, source: str) -> tuple[Tracker, BatchCurve]:
+        """A tracker that is warm, and what its batches cost; runs in a thread of its own."""
         with refusals(source):
             tracker = self._loader(source)
-            stepper = Stepper(tracker, self._decoder)
-            stepper.warm_up(self._max_batch)
-        return tracker, stepper
+            return tracker, measured_curve(tracker, self._max_batch)
 
 
 @contextmanager
@@ -216,6 +220,24 @@ def refusals(source: str) -> Iterator[None]:
     except Exception as error:
         # A package's graphs are foreign code, and each runtime has errors of its own for those that cannot run.
         raise ModelRefused(f"{source}: it cannot be run: {error}") from error
+
+
+def measurements(tracker: Tracker, curve: BatchCurve) -> dict[str, Any]:
+    """What was measured when a model was loaded: milliseconds of a step for so many targets, the largest batch that
+    pays, and, where there was a choice of runtimes, milliseconds of a search in each and why any was refused."""
+    probe = tracker.probe
+    return {
+        "step_ms": {str(count): ms for count, ms in curve.step_ms.items()},
+        "largest_batch": curve.largest,
+        "runtimes_ms": dict(probe.search_ms) if probe else None,
+        "runtimes_refused": dict(probe.refused) if probe else None,
+    }
+
+
+def package_digest(source: str, folders: Sequence[Path]) -> str:
+    """What tells a package from others of its name: sha256 of its manifest; its name where it has none."""
+    manifest = available(folders).get(source, Path(source)) / MANIFEST
+    return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else source
 
 
 def model_id(source: str) -> str:

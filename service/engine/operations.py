@@ -1,4 +1,4 @@
-"""Operations on a session's targets, in the order in which they came, each with one answer and one effect."""
+"""Operations on a session and its targets, in the order in which they came, each with one answer and one effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from service.engine.backlog import Ring
 from service.engine.jobs import Failure, Followed, Replay, Start, StartOrder
 from service.ids import new_id
 from service.protocol.header import Frame
-from service.protocol.messages import Operation, TargetAdd, TargetRemove, TargetRequest, TargetsSet, TargetUpdate
+from service.protocol.messages import (
+    Operation,
+    SessionUpdate,
+    TargetAdd,
+    TargetRemove,
+    TargetRequest,
+    TargetsSet,
+    TargetUpdate,
+)
 from service.protocol.results import Payload, ack, refusal
 
 REMEMBERED = 256
@@ -42,14 +50,20 @@ class Operations:
     """Pending operations of one session, and the acknowledgements of the last ones."""
 
     def __init__(
-        self, followed: dict[str, Followed], ring: Ring, max_targets: int, answer: Callable[[Answer], None]
+        self,
+        followed: dict[str, Followed],
+        ring: Ring,
+        max_targets: int,
+        answer: Callable[[Answer], None],
+        update: Callable[[SessionUpdate], Failure | None],
     ) -> None:
         self._followed = followed
         self._ring = ring
         self._max_targets = max_targets
         self._answer = answer
-        self._pending: deque[TargetRemove | StartOrder] = deque()
-        self._busy_ids: set[str] = set()
+        self._update = update
+        self._pending: deque[TargetRemove | SessionUpdate | StartOrder] = deque()
+        self._busy = False
         self._acks: OrderedDict[str, Payload | None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -68,7 +82,9 @@ class Operations:
         self._acks[operation.op] = None
         while len(self._acks) > REMEMBERED:
             self._acks.popitem(last=False)
-        if isinstance(operation, TargetRemove):
+        if isinstance(operation, SessionUpdate) and all(waiting.op is None for waiting in self._pending):
+            self._pending.appendleft(operation)  # targets of a create may wait for their frame for ever
+        elif isinstance(operation, TargetRemove | SessionUpdate):
             self._pending.append(operation)
         else:
             order = self._order(operation)
@@ -91,7 +107,7 @@ class Operations:
     def arrived(self, frame: Frame) -> None:
         """A frame came: whatever waited for the next one means this one."""
         for order in self._pending:
-            if isinstance(order, TargetRemove):
+            if isinstance(order, TargetRemove | SessionUpdate):
                 continue
             # Targets of a create wait for the first frame as long as it takes, and from then on like all others.
             order.deadline_s = min(order.deadline_s, frame.received_s + ARRIVAL_WAIT_S)
@@ -111,18 +127,25 @@ class Operations:
         return True
 
     def settle(self, now_s: float, newest_seq: int) -> bool:
-        """Answers the leading operations that need no worker; True if the next one is ready for a worker."""
+        """Answers the leading operations that need no worker; True if the next one is ready for a worker.
+
+        While a worker has orders nothing is answered, since answers come in the order of their operations."""
         while self._pending:
             operation = self._pending[0]
-            if isinstance(operation, TargetRemove):
-                if operation.id in self._busy_ids:
+            if isinstance(operation, TargetRemove | SessionUpdate):
+                if self._busy:
                     return False
                 self._pending.popleft()
-                self._remove(operation)
+                if isinstance(operation, TargetRemove):
+                    self._remove(operation)
+                else:
+                    self._answer(Answer(operation.op, self._update(operation)))
                 continue
             failure = self._obstacle(operation) or self._missing_frame(operation, now_s, newest_seq)
             if failure is None:
                 return all(start.frame is not None for start in operation.starts)
+            if self._busy:
+                return False
             self._pending.popleft()
             self._answer(Answer(operation.op, failure))
         return False
@@ -143,16 +166,16 @@ class Operations:
             if len(touched | set(self._followed)) >= self._max_targets and not ids <= set(self._followed) and taken:
                 break  # whether there is room shows when the orders before this one have come to an end
             self._pending.popleft()
+            self._busy = True
             touched |= ids
             taken.append((order, tuple(self._replay(start, frame) for start in order.starts)))
             if order.replaces_all:
                 break
-        self._busy_ids = touched | (set(self._followed) if any(order.replaces_all for order, _ in taken) else set())
         return tuple(taken)
 
     def finished(self) -> None:
         """The job is over that held orders."""
-        self._busy_ids = set()
+        self._busy = False
 
     def _replay(self, start: Start, frame: Frame | None) -> Replay:
         assert start.frame is not None

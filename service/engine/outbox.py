@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+from service.engine.jobs import Timings
 from service.protocol.results import Payload
 
 
@@ -21,6 +22,9 @@ class ResultDraft:
     targets: list[Payload]
     timings: Payload | None
     next: Payload | None
+    stages: Timings | None = None
+    size: int = 0
+    """bytes of the image"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,11 @@ class Outbox:
         self.coalesced += self._result is not None
         self._result = result
         self._filled.set()
+
+    def drop_results(self) -> None:
+        """Forgets the results that wait."""
+        self._queue = deque(item for item in self._queue if not isinstance(item, ResultDraft))
+        self._result = None
 
     def close(self, code: int, reason: str) -> None:
         """Nothing comes after this; what already waits is still sent."""

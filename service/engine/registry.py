@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
@@ -13,19 +15,24 @@ import structlog
 
 from service.engine.admission import has_room
 from service.engine.counters import Drop
+from service.engine.jobs import Followed
 from service.engine.models import Model, Models
 from service.engine.scheduler import Scheduler
 from service.engine.session import Session, unlimited
+from service.engine.snapshots import Saved, restore
 from service.ids import new_id
 from service.protocol import results
 from service.protocol.messages import CreateRequest
 from service.security.quotas import Quotas
+from service.security.resume import ResumeTokens
 from service.settings import LimitSettings
 from service.telemetry.metrics import Metrics
+from service.telemetry.pseudonyms import tenant_hash
 
 TOMBSTONE_S = 600.0
 MAX_TOMBSTONES = 1000
 SWEEP_S = 0.5
+TOKEN_RENEWED_S = 60.0
 RETRY_AFTER_S = (5, 30)
 """When to ask again for what others have: about when a session may have ended, and not all at once."""
 
@@ -38,6 +45,10 @@ class NoRoom(RuntimeError):
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.retry_after_s = random.randint(*RETRY_AFTER_S)
+
+
+class Draining(NoRoom):
+    """The server stops, and takes nothing new."""
 
 
 class ServerFull(NoRoom):
@@ -70,12 +81,16 @@ class Registry:
         scheduler: Scheduler,
         metrics: Metrics,
         quotas: Quotas | None = None,
+        tokens: ResumeTokens | None = None,
     ) -> None:
         self.models = models
         self.limits = limits
         self.metrics = metrics
         self._scheduler = scheduler
         self._quotas = quotas
+        self.tokens = tokens or ResumeTokens()
+        self.draining = False
+        self.on_close: Callable[[Session, str], None] | None = None
         self._sessions: dict[str, Session] = {}
         self._created: dict[str, datetime] = {}
         self._tombstones: OrderedDict[str, tuple[float, str]] = OrderedDict()
@@ -88,6 +103,11 @@ class Registry:
         """Compressed bytes that all sessions keep."""
         return sum(session.held_bytes for session in self._sessions.values())
 
+    def check_stays(self) -> None:
+        """Raises Draining if the server is about to stop."""
+        if self.draining:
+            raise Draining("the server is stopping; another one, or this one later, will serve you")
+
     def check_room(self, owner: str, model: Model | None = None) -> None:
         """Raises ServerFull or QuotaUsed if that owner cannot have one more session, of that model if it is known."""
         try:
@@ -97,6 +117,7 @@ class Registry:
             raise
 
     def _check_room(self, owner: str, model: Model | None) -> None:
+        self.check_stays()
         if self._quotas is not None:
             mine = sum(session.owner == owner for session in self._sessions.values())
             if mine >= self._quotas.sessions:
@@ -117,8 +138,11 @@ class Registry:
         model = self.models.chosen(request.model)
         self.check_room(owner, model)
         self.metrics.admission()
+        return self._added(new_id("ses"), request, owner, model, pointer)
+
+    def _added(self, session_id: str, request: CreateRequest, owner: str, model: Model, pointer: str = "") -> Session:
         session = Session(
-            new_id("ses"),
+            session_id,
             request,
             model,
             self.limits,
@@ -130,8 +154,27 @@ class Registry:
         )
         self._sessions[session.id] = session
         self._created[session.id] = datetime.now(UTC)
-        _log.info("session opened", kind="session_open", session=session.id, model=model.id, mode=request.mode)
+        who = {"session": session.id, "tenant_hash": tenant_hash(owner)}
+        _log.info("session opened", kind="session_open", model=model.id, mode=request.mode, **who)
         return session
+
+    def adopt(self, saved: Saved, epoch: int, followed: list[Followed]) -> Session:
+        """A session that was another server's; raises UnknownModel, ServerFull, QuotaUsed or Draining."""
+        request = saved.request
+        if saved.record["last_seq"] >= 0:  # what it was created with has been started, or was answered
+            request = request.model_copy(update={"targets": []})
+        model = self.models.chosen(saved.model)
+        self.check_room(saved.owner, model)
+        session = self._added(saved.id, request, saved.owner, model)
+        restore(session, saved, followed)
+        session.epoch, session.state = epoch, "detached"
+        return session
+
+    def superseded(self, session: Session) -> None:
+        """Another server has this session now: it ends here, and only here."""
+        session.answers.say(results.goaway("superseded"))
+        session.answers.close(4409, "superseded: another server took the session over")
+        self.close(session, "superseded")
 
     def find(self, session_id: str) -> Session:
         """The session with that id, whoever has it; raises SessionMissing."""
@@ -147,6 +190,11 @@ class Registry:
             raise SessionMissing(session_id, gone=self._tombstones.get(session_id, (0.0, None))[1] == owner)
         return session
 
+    def owned_by_id(self, session_id: str, owner: str) -> Session | None:
+        """The session with that id if it is here and that owner's."""
+        session = self._sessions.get(session_id)
+        return session if session is not None and session.owner == owner else None
+
     def created_at(self, session: Session) -> datetime:
         """When the session was created."""
         return self._created[session.id]
@@ -154,6 +202,10 @@ class Registry:
     def owned(self, owner: str) -> list[Session]:
         """Every session of that owner's, the newest first."""
         return [session for session in self.all() if session.owner == owner]
+
+    def may_resume(self, owner: str) -> bool:
+        """Whether that owner has a session here that had a socket once, and waits for another one when it is gone."""
+        return any(session.epoch > 0 and self.ttl_s(session) > 0 for session in self.owned(owner))
 
     def all(self) -> list[Session]:
         """Every session, the newest first."""
@@ -167,15 +219,18 @@ class Registry:
             session.outbox.put(results.goaway(reason))
             session.outbox.close(4410, f"gone: the session was closed ({reason})")
         session.close(drop)
+        if self.on_close is not None:
+            self.on_close(session, reason)
         created = self._created.pop(session.id)
         self._scheduler.forget(session)
         self._tombstones[session.id] = (perf_counter(), session.owner)
         while len(self._tombstones) > MAX_TOMBSTONES:
             self._tombstones.popitem(last=False)
         self.metrics.session_closed(reason)
-        seconds = (datetime.now(UTC) - created).total_seconds()
+        dur_ms = round((datetime.now(UTC) - created).total_seconds() * 1e3)
         fields = session.counters.view() | {"targets": len(session.followed), "epoch": session.epoch}
-        _log.info("session closed", kind="session_close", session=session.id, reason=reason, seconds=seconds, **fields)
+        who = {"session": session.id, "tenant_hash": tenant_hash(session.owner), "model": session.model.id}
+        _log.info("session closed", kind="session_close", reason=reason, dur_ms=dur_ms, **who, **fields)
 
     def sweep(self, now_s: float) -> None:
         """What time brings: operations that wait in vain, idle sockets, sessions that nobody came back to, and models
@@ -199,8 +254,10 @@ class Registry:
         session.settle(now_s)
         if session.outbox is not None:
             if now_s - session.last_frame_s > self.limits.idle_timeout_s:
-                session.outbox.put(results.goaway("idle"))
-                session.outbox.close(4408, f"timeout: no frame for {self.limits.idle_timeout_s:g} s")
+                session.answers.say(results.goaway("idle", token=self.resume_token(session, now_s)))
+                session.answers.close(4408, f"timeout: no frame for {self.limits.idle_timeout_s:g} s")
+            elif now_s - session.token_s > TOKEN_RENEWED_S and (token := self.resume_token(session, now_s)):
+                session.answers.say(results.token_event(token))
         elif now_s - session.detached_s > self.ttl_s(session):
             self.close(session, "expired")
 
@@ -208,6 +265,12 @@ class Registry:
         """How long the session is kept without a socket."""
         asked = session.request.detached_ttl_s
         return self.limits.detached_ttl_s if asked is None else asked
+
+    def resume_token(self, session: Session, now_s: float) -> str | None:
+        """A token to go on with the session as it is now; None if it ends with its socket."""
+        ttl_s = self.ttl_s(session)
+        session.token_s = now_s
+        return self.tokens.issue(session.id, session.owner, session.epoch, ttl_s, time.time()) if ttl_s else None
 
     async def keep_sweeping(self) -> None:
         """Sweeps until cancelled."""

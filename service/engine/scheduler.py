@@ -1,21 +1,23 @@
-"""Who is next: the least recently served sessions first, one frame of each, grouped by model, without a timer."""
+"""Who is next: the least recently served sessions first, one frame of each, grouped by model. No timer
+gathers batches; one waits only for the next frame of a session that has a `max_fps`."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import itertools
-import logging
 from collections import defaultdict
 from time import perf_counter
 from typing import Protocol
+
+import structlog
 
 from service.engine.jobs import Job, Outcome
 from service.engine.models import Model
 from service.engine.session import Session
 from service.engine.workers import Batch, Workers
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger("lockon.engine")
 
 
 class BatchMeter(Protocol):
@@ -28,8 +30,7 @@ class BatchMeter(Protocol):
 class Scheduler:
     """Gives work to free workers. Everything here runs on the event loop's thread."""
 
-    def __init__(self, workers: int, max_batch: int, loop: asyncio.AbstractEventLoop, meter: BatchMeter) -> None:
-        self._max_batch = max_batch
+    def __init__(self, workers: int, loop: asyncio.AbstractEventLoop, meter: BatchMeter) -> None:
         self._meter = meter
         self._workers = Workers(workers, loop, self._done)
         self._ready: defaultdict[Model, list[tuple[int, int, Session]]] = defaultdict(list)
@@ -37,6 +38,8 @@ class Scheduler:
         self._served: dict[str, int] = {}
         self._numbers = itertools.count()
         self._out: dict[str, Session] = {}
+        self._later: dict[str, asyncio.TimerHandle] = {}
+        self._loop = loop
         self._stopped = False
 
     def wake(self, session: Session) -> None:
@@ -50,11 +53,18 @@ class Scheduler:
     def forget(self, session: Session) -> None:
         """The session is closed."""
         self._served.pop(session.id, None)
+        if session.id in self._later:
+            self._later.pop(session.id).cancel()
 
     @property
     def workers(self) -> int:
         """Threads that work off batches."""
         return self._workers.count
+
+    @property
+    def alive(self) -> int:
+        """Those of them that have not died."""
+        return self._workers.alive
 
     def models_at_work(self) -> set[Model]:
         """Models of which a worker has a batch, whether or not its sessions still exist."""
@@ -80,14 +90,17 @@ class Scheduler:
             model = min(self._ready, key=lambda model: self._ready[model][0][0])
             # With several free workers each takes its share; batches form only where work waits for workers.
             share = -(-len(self._queued) // self._workers.free)
-            jobs = self._take(model, min(self._max_batch, share))
+            jobs = self._take(model, share)
             if jobs:
                 self._workers.submit(Batch(model, jobs))
 
-    def _take(self, model: Model, count: int) -> list[Job]:
+    def _take(self, model: Model, sessions: int) -> list[Job]:
+        """Jobs of at most so many sessions, with no more targets than pay to be searched for at once, or of one
+        session with more."""
         jobs: list[Job] = []
         ready = self._ready[model]
-        while ready and len(jobs) < count:
+        room = model.curve.largest
+        while ready and len(jobs) < sessions and (not jobs or _targets(ready[0][2]) <= room):
             _, _, session = heapq.heappop(ready)
             self._queued.discard(session.id)
             job = self._job_of(session)
@@ -95,6 +108,7 @@ class Scheduler:
                 self._served[session.id] = next(self._numbers)
                 self._out[session.id] = session
                 jobs.append(job)
+                room -= _targets(session)
         if not ready:
             del self._ready[model]
         return jobs
@@ -102,11 +116,21 @@ class Scheduler:
     def _job_of(self, session: Session) -> Job | None:
         # This may run in another session's reader: a fault must not reach it.
         try:
-            return session.take(perf_counter())
+            now_s = perf_counter()
+            job = session.take(now_s)
+            pause_s = session.pause_s(now_s) if job is None else 0.0
+            if pause_s > 0 and session.id not in self._later:
+                self._later[session.id] = self._loop.call_later(pause_s, self._wake_again, session)
+            return job
         except Exception:
-            _log.exception("a session failed to give its next job", extra={"session": session.id})
+            _log.exception("a session failed to give its next job", kind="session_failed", session=session.id)
             session.fail()
             return None
+
+    def _wake_again(self, session: Session) -> None:
+        """The time is over that a frame had to wait."""
+        self._later.pop(session.id, None)
+        self.wake(session)
 
     def _done(self, batch: Batch, outcomes: list[Outcome]) -> None:
         now_s = perf_counter()
@@ -120,7 +144,7 @@ class Scheduler:
                 session.finish(outcome, now_s)
             except Exception:
                 # The others of the batch wait for their results, and the worker for its next batch.
-                _log.exception("a session failed to take its results", extra={"session": session.id})
+                _log.exception("a session failed to take its results", kind="session_failed", session=session.id)
                 session.fail()
             if session.state == "closed":
                 self._served.pop(session.id, None)
@@ -129,3 +153,8 @@ class Scheduler:
         if sizes:
             batch.model.tally.ran(max(sizes))
         self._meter.batch(batch.model.tracker.runtime.device, outcomes, seconds)
+
+
+def _targets(session: Session) -> int:
+    """Searches that its next frame takes, about; starting a target takes one as well."""
+    return max(1, len(session.followed))

@@ -1,32 +1,31 @@
 """A session: one stream of frames and its targets. A plain machine on the event loop's thread: no sockets, no waiting;
-times come in as arguments, messages go out through the outbox."""
+times come in as arguments, messages go out through its answers."""
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
-from models.presence import State
-from models.target import Estimate, Target
 from service.engine.admission import Costs
+from service.engine.answers import Answers
 from service.engine.backlog import Backlog, QueueFull, Ring
-from service.engine.clocks import AgeClock, Rate
+from service.engine.changing import ChangeRefused, changed
+from service.engine.clocks import Pace
 from service.engine.counters import Counters, Drop
+from service.engine.credit import Credit
 from service.engine.jobs import Failure, Followed, Job, Outcome
 from service.engine.models import Model
 from service.engine.operations import Answer, Operations, committed, requested_start
-from service.engine.outbox import Outbox, ResultDraft
-from service.engine.views import next_window, target_view, timings_view
+from service.engine.outbox import Outbox
 from service.protocol import results
 from service.protocol.header import Frame, FrameRejected, Reason, claims_window, read_frame
-from service.protocol.messages import CreateRequest, Operation
+from service.protocol.messages import CreateRequest, Operation, PatchRequest
 from service.protocol.results import Payload
 from service.security.quotas import Verdict
 from service.settings import LimitSettings
 
-EMPTY_RESULT_INTERVAL_S = 0.5
-WARNING_INTERVAL_S = 5.0
 BAD_FRAMES = 20
 BAD_FRAMES_WINDOW_S = 10.0
 
@@ -64,29 +63,35 @@ class Session:
         self.model = model
         self.state: SessionState = "created"
         self.epoch = 0
-        self.want = request.result
+        self.confirmed_epoch = 0
         self.followed: dict[str, Followed] = {}
         self.counters = Counters(model.tally)
+        self.answers = Answers(model, self.counters, request.result, Credit(limits))
         self.costs = Costs()
-        self.rate_in, self.rate_out = Rate(), Rate()
         self.last_frame_s = now_s
         self.detached_s = now_s
-        self.outbox: Outbox | None = None
+        self.token_s = now_s
         self._limits = limits
         self._quota = quota
         self._on_work = on_work
+        self._pace = Pace()
         self._backlog = Backlog(limits.must_queue, limits.must_queue_bytes)
         self._ring = Ring(limits.ring_frames, limits.ring_bytes)
-        self._operations = Operations(self.followed, self._ring, limits.max_targets, self._answered)
+        # Weakly: in a circle, a closed session would keep its targets until the garbage collector happens to come by.
+        me = weakref.proxy(self)
+        self._operations = Operations(
+            self.followed,
+            self._ring,
+            limits.max_targets,
+            lambda answer: me._answered(answer),
+            lambda patch: me._updated(patch),
+        )
         starts = [requested_start(item, f"{pointer}/targets/{i}/box") for i, item in enumerate(request.targets)]
         self._operations.create(starts)
         self._initial = [start.followed for start in starts]
-        self._ages = AgeClock()
         self._job: Job | None = None
-        self._last_seq = -1
-        self._last_empty_s = float("-inf")
-        self._sent_drops = 0
-        self._warned_s: dict[str, float] = {}
+        self.last_seq = self.done_seq = -1
+        self._when_idle: Callable[[Session], None] | None = None
         self._bad_times_s: deque[float] = deque(maxlen=BAD_FRAMES)
         self._failed = False
 
@@ -110,18 +115,42 @@ class Session:
         """True after a fault of ours; the session is only waiting to be closed."""
         return self._failed
 
-    def attach(self, outbox: Outbox, now_s: float) -> None:
-        """A socket takes the session over."""
-        self.outbox, self.state = outbox, "live"
-        self.epoch += 1
+    @property
+    def outbox(self) -> Outbox | None:
+        """That of the socket that is attached."""
+        return self.answers.outbox
+
+    def attach(self, outbox: Outbox, now_s: float, *, epoch: int | None = None) -> None:
+        """A socket takes the session over, from another one if there is one. `epoch`: where others count as well."""
+        self.answers.attach(outbox)
+        self.state = "live"
+        self.epoch = self.epoch + 1 if epoch is None else epoch
         self.last_frame_s = now_s
 
+    def go_on(self, after: int | None) -> None:
+        """The socket that was just attached goes on where another one ended, which had results of must-process frames
+        up to `after`. None: it starts afresh, and what the other one left behind is of no use to it."""
+        self.answers.repeat(after)
+        if after is None:
+            self.counters.drop(Drop.DETACHED, self._backlog.clear())
+
+    def when_idle(self, act: Callable[[Session], None]) -> None:
+        """Acts now, or as soon as the worker that has the targets gives them back; the last one who asked is served."""
+        if self._job is None:
+            act(self)
+        else:
+            self._when_idle = act
+
+    def confirm(self) -> None:
+        """The client of this epoch was heard, so it knows of it: who was there before is out."""
+        self.confirmed_epoch = self.epoch
+
     def detach(self, now_s: float) -> None:
-        """The socket is gone; targets stay, frames that wait do not."""
-        self.outbox, self.detached_s = None, now_s
+        """The socket is gone; targets and must-process frames stay, another frame that waits does not."""
+        self.answers.outbox, self.detached_s = None, now_s
         if self.state != "closed":
             self.state = "detached"
-        self.counters.drop(Drop.DETACHED, self._backlog.clear())
+        self.counters.drop(Drop.DETACHED, self._backlog.clear_ordinary())
 
     def close(self, drop: Drop = Drop.DETACHED) -> None:
         """The end: nothing is processed any more."""
@@ -134,42 +163,46 @@ class Session:
         self._failed = True
         lost = self.counters.received - self.counters.processed - self.counters.dropped - self.counters.rejected
         self.counters.drop(Drop.INTERNAL, lost - self.waiting)
-        if self.outbox is not None:
-            self.outbox.put(results.error("internal", "the server failed on this session", fatal=True))
-            self.outbox.close(1011, "internal: the server failed on this session")
+        self.answers.say(results.error("internal", "the server failed on this session", fatal=True))
+        self.answers.close(1011, "internal: the server failed on this session")
 
     def receive(self, data: bytes, now_s: float) -> None:
         """A binary message. What is wrong with it gets its documented answer; the session goes on."""
         self.counters.receive(window=claims_window(data))
-        self.rate_in.add(now_s)
+        self.answers.rate_in.add(now_s)
         self.last_frame_s = now_s
         verdict = self._quota(len(data), now_s)
         try:
-            frame = read_frame(data, self._last_seq, self._limits.max_pixels, now_s)
+            frame = read_frame(data, self.last_seq, self._limits.max_pixels, now_s)
         except FrameRejected as error:
             self._reject(error.reason, str(error), None, now_s)
             return
-        self._last_seq = frame.seq
+        self.last_seq = frame.seq
+        self.counters.space(frame.ts_us, now_s)
         if self.state == "closed" or self._failed:  # its socket is about to be closed
             self.counters.drop(Drop.DETACHED)
             return
         if verdict is not Verdict.WITHIN:
             self._over_quota(frame, verdict, now_s)
             return
+        if self.answers.credit.arrived(len(frame.image), now_s, must=self._must(frame)):
+            self.answers.say(self.answers.credit.message())
         self._ring.put(frame)
         self._operations.arrived(frame)
         starting = len(self._operations) > 0 or (self._job is not None and len(self._job.orders) > 0)
         if not self.followed and not starting and not self.waiting:
             self.counters.drop(Drop.NO_TARGET)
-            self._send_empty(frame, now_s)
+            self._answer_empty(frame, now_s)
             return
         try:
             replaced = self._backlog.put(frame, must=self._must(frame))
         except QueueFull as error:
             self.counters.drop(Drop.CAPACITY)
-            self._send(results.error("must_queue_full", str(error), seq=frame.seq))
+            self.answers.say(results.error("must_queue_full", str(error), seq=frame.seq))
             return
-        self.counters.drop(Drop.NEWER, replaced is not None)
+        if replaced is not None:
+            self.counters.drop(Drop.NEWER)
+            self.answers.credit.replaced()
         self._on_work(self)
 
     def _must(self, frame: Frame) -> bool:
@@ -177,47 +210,78 @@ class Session:
 
     def _over_quota(self, frame: Frame, verdict: Verdict, now_s: float) -> None:
         self.counters.drop(Drop.QUOTA)
-        if self.outbox is not None and verdict in _FLOODS:
+        if verdict in _FLOODS:
             code, words = _FLOODS[verdict]
-            self.outbox.close(code, f"{words} beyond what this key may send")
+            self.answers.close(code, f"{words} beyond what this key may send")
         elif self._must(frame):
-            self._send(results.error("rate_limited", "beyond what this key may send", seq=frame.seq))
+            self.answers.say(results.error("rate_limited", "beyond what this key may send", seq=frame.seq))
         else:
             detail = "frames beyond what this key may send are dropped"
-            self.warn("degraded_rate", detail, now_s, reason="quota", seq=frame.seq)
+            self.answers.warn("degraded_rate", detail, now_s, reason="quota", seq=frame.seq)
 
     def operate(self, operation: Operation, now_s: float) -> None:
-        """An operation on the targets."""
+        """An operation on the targets, or on the session itself."""
         repeated = self._operations.put(operation, now_s)
         if repeated is not None:
-            self._send(repeated)
+            self.answers.say(repeated)
         self.settle(now_s)
+
+    def change(self, patch: PatchRequest) -> None:
+        """Changes the settings, from the next frame on; raises ChangeRefused."""
+        self.request, self.answers.want = changed(self.request, self.answers.want, patch)
+
+    def _updated(self, patch: PatchRequest) -> Failure | None:
+        try:
+            self.change(patch)
+        except ChangeRefused as error:
+            return Failure("not_allowed", str(error), error.pointer)
+        return None
 
     def settle(self, now_s: float) -> None:
         """Answers what can be answered now; to be called from time to time for what waits in vain."""
-        if self._operations.settle(now_s, self._last_seq) or len(self._backlog):
+        if self._operations.settle(now_s, self.last_seq) or len(self._backlog):
             self._on_work(self)
 
     def has_work(self, now_s: float) -> bool:
         """True if `take` would give a job."""
         if self.state == "closed" or self._failed or self._job is not None:
             return False
-        return len(self._backlog) > 0 or self._operations.settle(now_s, self._last_seq)
+        due = len(self._backlog) > 0 and self._pace.wait_s(now_s) == 0
+        return due or self._operations.settle(now_s, self.last_seq)
+
+    def pause_s(self, now_s: float) -> float:
+        """How long the next frame has to wait because of `max_fps`; 0 if there is none or it need not."""
+        if self.state == "closed" or self._failed or self._job is not None or not len(self._backlog):
+            return 0.0
+        return self._pace.wait_s(now_s)
 
     def take(self, now_s: float) -> Job | None:
         """The next job for a worker, if there is any; none while another one is out."""
         while self.has_work(now_s):
-            frame = self._backlog.take()
-            orders = self._operations.take(frame, now_s, self._last_seq)
-            if self.followed or orders:
+            frame = self._next_frame(now_s)
+            orders = self._operations.take(frame, now_s, self.last_seq)
+            if orders or (frame is not None and self.followed):
                 followed = tuple(self.followed.values()) if frame is not None else ()
-                self._job = Job(self.id, frame, followed, orders, now_s)
+                if frame is not None:
+                    self._pace.took(now_s, self.request.max_fps)
+                self._job = Job(self.id, frame, followed, orders)
                 return self._job
             if frame is None:
                 return None
             self.counters.drop(Drop.NO_TARGET)
-            self._send_empty(frame, now_s)
+            self._answer_empty(frame, now_s)
         return None
+
+    def _next_frame(self, now_s: float) -> Frame | None:
+        """The next frame if it is time for one, without those that have waited too long for it."""
+        if self._pace.wait_s(now_s) > 0:
+            return None
+        deadline_ms = self.request.deadline_ms
+        late = None if deadline_ms is None else self._backlog.clear_before(now_s - deadline_ms / 1e3)
+        if late is not None:
+            self.counters.drop(Drop.DEADLINE)
+            self._unanswered(late)
+        return self._backlog.take()
 
     def finish(self, outcome: Outcome, now_s: float) -> None:
         """A job came back: orders take effect, results and events go out."""
@@ -227,7 +291,11 @@ class Session:
         for order, _ in job.orders:
             self._conclude(order, outcome)
         if job.frame is not None:
-            self._conclude_frame(job, job.frame, outcome, now_s)
+            self._conclude_frame(job.frame, outcome, now_s)
+            self.done_seq = job.frame.seq
+        if self._when_idle is not None:
+            act, self._when_idle = self._when_idle, None
+            act(self)
         if self.state != "closed":
             self.settle(now_s)
 
@@ -240,86 +308,34 @@ class Session:
         elif started.code != "image_undecodable" or not self._operations.wait_for_next(order):
             self._answered(Answer(order.op, started))
 
-    def _conclude_frame(self, job: Job, frame: Frame, outcome: Outcome, now_s: float) -> None:
+    def _conclude_frame(self, frame: Frame, outcome: Outcome, now_s: float) -> None:
         if outcome.undecodable is not None:
             self._reject(Reason.IMAGE_UNDECODABLE, outcome.undecodable, frame.seq, now_s)
             return
         if outcome.internal:
             self.counters.drop(Drop.INTERNAL)
-            self._send(results.error("internal", "the server failed on this frame; the session goes on", seq=frame.seq))
+            self.answers.say(
+                results.error("internal", "the server failed on this frame; the session goes on", seq=frame.seq)
+            )
             return
         self.counters.process(now_s - frame.received_s)
-        present = {id(entry) for entry in self.followed.values()}
-        found = [item for item in outcome.estimates if id(item[0]) in present]
-        order = {entry_id: i for i, entry_id in enumerate(self.followed)}
-        found.sort(key=lambda item: order[item[0].id])
-        views = [self._target_view(entry, target, estimate, frame) for entry, target, estimate in found]
+        views = self.answers.found(self.followed.values(), outcome.estimates, frame)
         if not frame.no_reply:
-            self._send_result(job, frame, outcome, views, now_s)
+            following = self._following(frame)
+            self.answers.result(frame, outcome, views, following, now_s, must=self._must(frame))
 
-    def _target_view(self, entry: Followed, target: Target, estimate: Estimate | None, frame: Frame) -> Payload:
-        before, after = entry.state, estimate.state if estimate else State.INITIALIZING
-        entry.state = after
-        if after is State.LOST and entry.lost_since_s is None:
-            entry.lost_since_s = frame.received_s
-            self._send(results.event("lost", entry.id, frame.seq, p=round(estimate.score, 4) if estimate else 0.0))
-        lost_ms = None if entry.lost_since_s is None else (frame.received_s - entry.lost_since_s) * 1e3
-        if after is not State.LOST:
-            entry.lost_since_s = None
-        if after is State.REACQUIRED:
-            self._send(results.event("reacquired", entry.id, frame.seq, lost_ms=round(lost_ms or 0.0, 1)))
-        if before is not after:
-            self.model.tally.moved(before, after)
-        return target_view(entry, target, estimate, lost_ms)
+    def _answer_empty(self, frame: Frame, now_s: float) -> None:
+        if not frame.no_reply and not self.answers.empty(frame, self._following(frame), now_s):
+            self._unanswered(frame)
 
-    def _send_result(self, job: Job, frame: Frame, outcome: Outcome, views: list[Payload], now_s: float) -> None:
-        wait_ms = (job.taken_s - frame.received_s) * 1e3
-        draft = ResultDraft(
-            seq=frame.seq,
-            ts_us=frame.ts_us,
-            received_s=frame.received_s,
-            excess_s=self._excess(frame, now_s),
-            done_s=outcome.done_s,
-            targets=views,
-            timings=timings_view(wait_ms, outcome.timings) if self.want.timings else None,
-            next=self._next_window(frame),
-        )
-        self.rate_out.add(now_s)
-        if self.outbox is None:
-            return
-        if self._must(frame):
-            self.outbox.put(draft)
-        else:
-            self.outbox.put_newest(draft)
+    def _unanswered(self, frame: Frame) -> None:
+        """An ordinary frame gets no result, and perhaps no newer one will: it must not keep the client from sending."""
+        if not self._must(frame):
+            self.answers.say(self.answers.credit.message(frame.seq))
 
-    def _send_empty(self, frame: Frame, now_s: float) -> None:
-        if now_s - self._last_empty_s < EMPTY_RESULT_INTERVAL_S or self.outbox is None or frame.no_reply:
-            return
-        self._last_empty_s = now_s
-        excess = self._excess(frame, now_s)
-        window = self._next_window(frame)
-        draft = ResultDraft(frame.seq, frame.ts_us, frame.received_s, excess, now_s, [], None, window)
-        self.outbox.put_newest(draft)
-
-    def _next_window(self, frame: Frame) -> Payload | None:
-        if not self.want.window:
-            return None
+    def _following(self, frame: Frame) -> Payload | None:
         targets = [entry.target for entry in self.followed.values() if entry.target is not None]
-        return next_window(self.model.tracker, targets, frame, starting=len(self._operations) > 0)
-
-    def result(self, draft: ResultDraft, now_s: float) -> Payload:
-        """The message for a result that is sent now."""
-        drops = self.counters.dropped
-        dropped, self._sent_drops = drops - self._sent_drops, drops
-        payload: Payload = {"type": "result", "seq": draft.seq, "epoch": self.epoch, "ts_us": draft.ts_us}
-        payload["targets"] = draft.targets
-        payload["age_ms"] = round((now_s - draft.received_s + draft.excess_s) * 1e3, 2)
-        payload |= {"dropped": dropped, "dropped_total": drops}
-        if draft.timings is not None:
-            payload["timings"] = draft.timings | {"send_wait": round((now_s - draft.done_s) * 1e3, 2)}
-        if draft.next is not None:
-            payload["next"] = draft.next
-        return payload | {"fps": {"in": self.rate_in.per_second, "out": self.rate_out.per_second}}
+        return self.answers.following(targets, frame, starting=len(self._operations) > 0)
 
     def target_views(self) -> list[Payload]:
         """The targets as welcome and the session view show them, those included that wait for their first frame."""
@@ -335,37 +351,18 @@ class Session:
             for entry in entries
         ]
 
-    def warn(self, code: str, detail: str, now_s: float, **data: Any) -> None:
-        """A warning, at most one per code in five seconds."""
-        key = f"{code}:{data.get('reason', '')}"
-        if now_s - self._warned_s.get(key, float("-inf")) >= WARNING_INTERVAL_S:
-            self._warned_s[key] = now_s
-            self._send(results.warning(code, detail, **data))
-
-    def _excess(self, frame: Frame, now_s: float) -> float:
-        if frame.ts_us is None:
-            return 0.0
-        excess, jumped = self._ages.excess_s(frame.ts_us, frame.received_s)
-        if jumped:
-            self.warn("clock_jump", "the time stamps jumped; ages start afresh", now_s)
-        return excess
-
     def _reject(self, reason: Reason, detail: str, seq: int | None, now_s: float) -> None:
         self.counters.reject(reason)
         data = {"reason": str(reason)} | ({} if seq is None else {"seq": seq})
-        self.warn("frame_rejected", detail, now_s, **data)
+        self.answers.warn("frame_rejected", detail, now_s, **data)
         self._bad_times_s.append(now_s)
         many = len(self._bad_times_s) == BAD_FRAMES and now_s - self._bad_times_s[0] < BAD_FRAMES_WINDOW_S
-        if many and self.outbox is not None:
-            self.outbox.close(4415, f"bad_media: {BAD_FRAMES} unusable frames in {BAD_FRAMES_WINDOW_S:g} s")
+        if many:
+            self.answers.close(4415, f"bad_media: {BAD_FRAMES} unusable frames in {BAD_FRAMES_WINDOW_S:g} s")
 
     def _answered(self, answer: Answer) -> None:
         if answer.op is not None:
-            self._send(self._operations.acknowledgement(answer))
+            self.answers.say(self._operations.acknowledgement(answer))
         elif answer.failure is not None:
             failure = answer.failure
-            self._send(results.error(failure.code, failure.detail, pointer=failure.pointer))
-
-    def _send(self, payload: Payload) -> None:
-        if self.outbox is not None:
-            self.outbox.put(payload)
+            self.answers.say(results.error(failure.code, failure.detail, pointer=failure.pointer))

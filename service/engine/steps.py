@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from models.frames import Picture, PixelRect
-from models.geometry import Box, Size
+from models.geometry import Size
 from models.runtimes.base import Best, Features, FloatArray, Runtime
 from models.target import Estimate, Target, TargetInvalid, check_box
 from models.tracker import Tracker
@@ -21,7 +20,7 @@ from service.engine.decoding import DecodeFailed, Decoder
 from service.engine.jobs import Failure, Followed, Job, Outcome, Replay, Start, StartOrder
 from service.protocol.header import Frame
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger("lockon.engine")
 
 
 @dataclass(slots=True)
@@ -92,17 +91,6 @@ class Stepper:
         self._tracker = Tracker(tracker.spec, self._runtime)
         self._decoder = decoder
 
-    def warm_up(self, max_batch: int) -> None:
-        """One start, and one step of each size of batch and crops: the first run of anything costs several times as
-        much."""
-        frame = np.zeros((64, 64, 3), np.uint8)
-        for count in range(1, max_batch + 1):
-            for search_size in self._tracker.spec.search_sizes:
-                targets = [self._tracker.start(frame, Box(16, 16, 32, 32)) for _ in range(count)]
-                for target in targets:
-                    target.search_size = search_size
-                self._tracker.step([(target, frame) for target in targets])
-
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """One outcome per job. A job that fails fails alone: the others get what they would have got without it."""
         prepared = [self._prepared_safely(job) for job in jobs]
@@ -121,14 +109,14 @@ class Stepper:
         try:
             self._step([item])
         except Exception:
-            _log.exception("a step failed", extra={"session": item.job.session})
+            _log.exception("a step failed", kind="frame_failed", session=item.job.session)
             item.outcome.internal = True
 
     def _prepared_safely(self, job: Job) -> _Prepared:
         try:
             return self._prepared(job)
         except Exception:
-            _log.exception("a frame could not be prepared", extra={"session": job.session})
+            _log.exception("a frame could not be prepared", kind="frame_failed", session=job.session)
             return _Prepared(job, Outcome(internal=True), None, [])
 
     def _step(self, items: Sequence[_Prepared]) -> None:
@@ -145,6 +133,7 @@ class Stepper:
             timings.prep += (runs.ended_s - began_s - runs.total_s) * 1e3
             timings.infer = runs.total_s * 1e3
             timings.post = (ended_s - runs.ended_s) * 1e3
+            timings.stepped_s, timings.searched_s = began_s, runs.ended_s
             timings.batch = len(pairs)
 
     def _prepared(self, job: Job) -> _Prepared:
@@ -176,9 +165,13 @@ class Stepper:
         if job.frame is None:
             return None
         began = perf_counter()
+        outcome.timings.wait = (began - job.frame.received_s) * 1e3
         try:
             part = self._part(job)
-            return self._decoder.decode_all(job.frame) if part is None else self._decoder.decode_part(job.frame, part)
+            decoder = self._decoder
+            return _timed(
+                decoder.decode_all(job.frame) if part is None else decoder.decode_part(job.frame, part), job.frame
+            )
         except DecodeFailed as error:
             outcome.undecodable = str(error)
             return None
@@ -222,7 +215,7 @@ class Stepper:
 
     def _retained(self, frame: Frame) -> Picture | None:
         try:
-            return self._decoder.decode_all(frame)
+            return _timed(self._decoder.decode_all(frame), frame)
         except DecodeFailed:
             return None
 
@@ -232,3 +225,8 @@ class Stepper:
             check_box(start.box, Size(float(picture.frame_width), float(picture.frame_height)))
             return self._tracker.placed(old, start.box)
         return self._tracker.start(picture.pixels, start.box)
+
+
+def _timed(picture: Picture, frame: Frame) -> Picture:
+    """The picture with the time that the client says it was taken at."""
+    return picture if frame.ts_us is None else replace(picture, time_s=frame.ts_us / 1e6)

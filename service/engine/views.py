@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from models.frames import PixelRect
 from models.package import DUMMY
 from models.presence import State
+from models.searching import Search
 from models.target import Estimate, Target
 from models.tracker import Tracker
 from service.engine.jobs import Followed, Timings
@@ -56,14 +57,14 @@ def target_view(entry: Followed, target: Target, estimate: Estimate | None, lost
         "raw": round(score, 4),
         "state": entry.state,
         "lost_ms": None if lost_ms is None else round(lost_ms, 1),
-        "search": "none" if estimate is None else "wide" if estimate.state is State.LOST else "local",
+        "search": Search.NONE if estimate is None else estimate.search,
     }
 
 
-def timings_view(wait_ms: float, timings: Timings) -> Payload:
+def timings_view(timings: Timings) -> Payload:
     """A result's `timings`, in ms, without the last stage, which is known when it is sent."""
     stages = {
-        "wait": wait_ms,
+        "wait": timings.wait,
         "decode": timings.decode,
         "prep": timings.prep,
         "infer": timings.infer,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,10 +10,12 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from time import perf_counter
 
+import structlog
+
 from service.engine.jobs import Job, Outcome
 from service.engine.models import Model
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger("lockon.engine")
 
 Done = Callable[["Batch", list[Outcome]], None]
 
@@ -83,7 +84,7 @@ class Workers:
             outcomes = batch.model.stepper.run(batch.jobs)
         except Exception:
             # The stepper keeps failures of frames to themselves; this is a bug, and the thread must outlive it.
-            _log.exception("a batch failed")
+            _log.exception("a batch failed", kind="batch_failed", model=batch.model.id)
         finally:
             # Also where the thread dies of it (a panic in a library): the sessions must not wait for ever.
             with suppress(RuntimeError):  # the loop is closed: the server has ended

@@ -5,21 +5,35 @@ ignored. Numbers are numbers: no strings, no NaN."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from service.protocol.strict_json import JsonRefused, parsed
 
 ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
 MAX_SEQ = 2**32 - 1
 
-TargetId = Annotated[str, Field(pattern=ID_PATTERN)]
-OpId = Annotated[str, Field(min_length=1, max_length=64)]
-BoxNumbers = Annotated[list[float], Field(min_length=4, max_length=4)]
-OnSeq = Annotated[int, Field(ge=0, le=MAX_SEQ)] | Literal["next"]
+TargetId = Annotated[str, Field(pattern=ID_PATTERN, examples=["cup"])]
+OpId = Annotated[
+    str, Field(min_length=1, max_length=64, description="Your name for the operation, unique in the session")
+]
+BoxNumbers = Annotated[
+    list[float],
+    Field(min_length=4, max_length=4, examples=[[410, 220, 64, 60]], description="x, y, w, h in frame pixels"),
+]
+OnSeq = Annotated[
+    Annotated[int, Field(ge=0, le=MAX_SEQ)] | Literal["next"],
+    Field(description="The frame in which the box was seen"),
+]
 Label = Annotated[str, Field(max_length=128)]
 Mode = Literal["latest", "every"]
+MaxFps = Annotated[
+    float, Field(ge=0.2, le=120, description="Frames a second that are followed at most; null: as many as possible")
+]
+DeadlineMs = Annotated[
+    float, Field(ge=20, le=10000, description="Ordinary frames that have waited longer are dropped; null: none are")
+]
 
 
 class MessageInvalid(ValueError):
@@ -67,10 +81,16 @@ class Wanted(_Strict):
 class CreateRequest(_Strict):
     """What a new session shall be: body of POST /v1/sessions, and `create` of a hello."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{}, {"targets": [{"id": "cup", "box": [410, 220, 64, 60]}], "label": "door"}]}
+    )
+
     model: Annotated[str, Field(max_length=100)] | None = None
     mode: Mode = "latest"
     targets: list[TargetRequest] = []
     result: Wanted = Wanted()
+    max_fps: MaxFps | None = None
+    deadline_ms: DeadlineMs | None = None
     detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
     label: Label | None = None
     metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None
@@ -82,6 +102,25 @@ class CreateRequest(_Strict):
         if len(set(ids)) < len(ids):
             raise ValueError("two targets have the same id")
         return targets
+
+
+class PatchRequest(_Strict):
+    """What to change of a session: body of PATCH /v1/sessions/{id}, a JSON merge patch (RFC 7396)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"label": "door", "metadata": {"camera": None}}]})
+
+    mode: Mode = "latest"
+    result: Wanted = Wanted()
+    max_fps: MaxFps | None = None
+    deadline_ms: DeadlineMs | None = None
+    detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
+    label: Label | None = None
+    metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The fields that the patch names; the others stay as they are."""
+        return {name: getattr(self, name) for name in PatchRequest.model_fields if name in self.model_fields_set}
 
 
 class LoadRequest(_Strict):
@@ -111,6 +150,14 @@ class ClientInfo(_Strict):
     version: Annotated[str, Field(max_length=64)] = ""
 
 
+class ResumeRequest(_Strict):
+    """Go on with a session: its newest token, and the number of the last result that came."""
+
+    token: Annotated[str, Field(max_length=512)]
+    last_seq: Annotated[int, Field(ge=0, le=MAX_SEQ)] | None = None
+    epoch: Annotated[int, Field(ge=1)] | None = None
+
+
 class Hello(_Strict):
     """The first message; `create` belongs to /v1/stream alone. Every field may be left out."""
 
@@ -118,7 +165,8 @@ class Hello(_Strict):
     versions: Annotated[list[int], Field(min_length=1, max_length=16)] = [1]
     client: ClientInfo = ClientInfo()
     create: CreateRequest | None = None
-    takeover: Literal[False] = False
+    resume: ResumeRequest | None = None
+    takeover: bool = False
     clock_ms: float | None = None
     want: Wanted | None = None
     trace: Annotated[str, Field(max_length=256)] | None = None
@@ -167,6 +215,15 @@ class TargetsSet(_Strict):
     _ids_differ = field_validator("targets")(CreateRequest._ids_differ.__func__)  # type: ignore[attr-defined]
 
 
+class SessionUpdate(PatchRequest):
+    """Changes the session's settings; as PATCH /v1/sessions/{id}."""
+
+    model_config = ConfigDict(json_schema_extra={})
+
+    type: Literal["session.update"]
+    op: OpId
+
+
 class Ping(_Strict):
     """Asks for a pong."""
 
@@ -191,19 +248,21 @@ class Bye(_Strict):
     keep: bool = False
 
 
-Operation = TargetAdd | TargetUpdate | TargetRemove | TargetsSet
+Operation = TargetAdd | TargetUpdate | TargetRemove | TargetsSet | SessionUpdate
 Message = Hello | Operation | Ping | Pong | Bye
 
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {
-    "hello": TypeAdapter(Hello),
-    "target.add": TypeAdapter(TargetAdd),
-    "target.update": TypeAdapter(TargetUpdate),
-    "target.remove": TypeAdapter(TargetRemove),
-    "targets.set": TypeAdapter(TargetsSet),
-    "ping": TypeAdapter(Ping),
-    "pong": TypeAdapter(Pong),
-    "bye": TypeAdapter(Bye),
+CLIENT_MESSAGES: dict[str, type[BaseModel]] = {
+    "hello": Hello,
+    "target.add": TargetAdd,
+    "target.update": TargetUpdate,
+    "target.remove": TargetRemove,
+    "targets.set": TargetsSet,
+    "session.update": SessionUpdate,
+    "ping": Ping,
+    "pong": Pong,
+    "bye": Bye,
 }
+"""Every text message from the client, by its `type`."""
 
 
 def read_message(text: str) -> Message:
@@ -214,14 +273,13 @@ def read_message(text: str) -> Message:
         raise MessageInvalid("malformed_message", str(error)) from error
     if not isinstance(data, dict) or not isinstance(data.get("type"), str):
         raise MessageInvalid("malformed_message", "a message is a JSON object with a type", "/type")
-    adapter = _ADAPTERS.get(data["type"])
-    if adapter is None:
+    kind = CLIENT_MESSAGES.get(data["type"])
+    if kind is None:
         raise UnknownType(f"unknown message type {data['type']!r:.80}")
     try:
-        message: Message = adapter.validate_python(data)
+        return cast("Message", kind.model_validate(data))
     except ValidationError as error:
         raise _invalid(error, data) from error
-    return message
 
 
 def field_errors(error: ValidationError) -> list[dict[str, str]]:

@@ -9,7 +9,6 @@ import orjson
 
 Payload = dict[str, Any]
 
-CREDIT_FRAMES = 4
 PING_MS = 15000
 
 
@@ -54,12 +53,25 @@ def pong(n: int, t_ms: float | None, clock_ms: float) -> Payload:
     return {"type": "pong", "n": n, "t_ms": t_ms, "clock_ms": clock_ms}
 
 
-def goaway(reason: str, deadline_ms: int = 0, reconnect_after_ms: Sequence[int] = (0, 1000)) -> Payload:
+def credit(frames: int, must: int, done_seq: int | None = None) -> Payload:
+    """How many frames may be under way; up to `done_seq` none is any more."""
+    message: Payload = {"type": "credit", "frames": frames, "must": must}
+    return message if done_seq is None else message | {"done_seq": done_seq}
+
+
+def token_event(token: str) -> Payload:
+    """A newer resume token: the older one will expire."""
+    return {"type": "event", "kind": "token", "data": {"resume_token": token}}
+
+
+def goaway(
+    reason: str, deadline_ms: int = 0, reconnect_after_ms: Sequence[int] = (0, 1000), token: str | None = None
+) -> Payload:
     """The socket is about to be closed."""
     return {
         "type": "goaway",
         "reason": reason,
         "deadline_ms": deadline_ms,
         "reconnect_after_ms": list(reconnect_after_ms),
-        "resume_token": None,
+        "resume_token": token,
     }

@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from importlib.metadata import version
 from typing import Any, Literal
 
 import structlog
 
-_LONGEST = 2000
+from service.telemetry.events import OF_A_LIBRARY
+from service.telemetry.redaction import without_secrets
+from service.telemetry.repetition import Repetition
+
+_VERSION = version("lockon")
 _BRIGHT = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi", "websockets")
 
 
@@ -21,17 +26,20 @@ def configure_logs(level: str, form: Literal["auto", "json", "console"]) -> None
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
-        _shortened,
+        _versioned,
+        _harmless,
+        _renamed,
     ]
     renderer: list[Any] = (
         [structlog.dev.ConsoleRenderer(event_key="msg")] if console else [structlog.processors.JSONRenderer()]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*shared, _message_renamed],
+        foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(Repetition())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
@@ -41,7 +49,6 @@ def configure_logs(level: str, form: Literal["auto", "json", "console"]) -> None
         processors=[
             structlog.stdlib.filter_by_level,
             *shared,
-            _message_renamed,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -50,13 +57,17 @@ def configure_logs(level: str, form: Literal["auto", "json", "console"]) -> None
     )
 
 
-def _shortened(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {name: value[:_LONGEST] if isinstance(value, str) else value for name, value in fields.items()}
+def _versioned(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    fields["version"] = _VERSION
+    return fields
 
 
-def _message_renamed(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _harmless(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: value if name[0] == "_" else without_secrets(value, name) for name, value in fields.items()}
+
+
+def _renamed(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Structlog calls the text `event`; here that is the kind of line, from a closed list."""
     fields["msg"] = fields.pop("event")
-    if "kind" in fields:
-        fields["event"] = fields.pop("kind")
+    fields["event"] = fields.pop("kind", OF_A_LIBRARY)
     return fields

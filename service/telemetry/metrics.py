@@ -1,94 +1,115 @@
-"""Prometheus metrics, prefix `lockon_`. Labels are closed sets; children are made once and kept."""
+"""The Prometheus metrics of one server, as in `service.telemetry.catalogue`. Children are made once and kept."""
 
 from __future__ import annotations
 
 import asyncio
-import resource
-from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from time import perf_counter
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from service.engine.counters import Drop
 from service.engine.jobs import Outcome
 from service.protocol.header import Reason
+from service.telemetry.catalogue import BY_NAME, PREFIX, Stage
+from service.telemetry.tally import ModelTally
 
-AGE_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5)
-STAGE_BUCKETS = tuple(0.00025 * 2**i for i in range(12))
-BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
-LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1)
-STAGES = ("wait", "decode", "prep", "infer", "post", "send")
 LAG_INTERVAL_S = 0.25
 
 # One more series per counter and bucket set, of no use to anybody here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-_KINDS = {False: "full", True: "window"}
+_IN_BATCH = (Stage.WAIT, Stage.DECODE, Stage.PREP, Stage.INFER, Stage.POST)
+_Family = TypeVar("_Family", Counter, Gauge, Histogram)
 
 
 class Metrics:
     """Every metric of one server, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, namespace="lockon", registry=registry)
-
-        def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
-            return Histogram(name, text, labels, namespace="lockon", registry=registry, buckets=buckets)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(name, text, labels, namespace="lockon", registry=registry)
-
-        self._sessions = gauge("sessions", "Sessions that exist", "state", "model")
-        self._closed = counter("sessions_closed_total", "Sessions closed", "reason")
-        self._admission = counter("admission_total", "Sessions asked for", "result", "reason")
-        self._connections = gauge("connections", "Open sockets")
-        self._connections_opened = counter("connections_opened_total", "Sockets opened")
-        self._connections_closed = counter("connections_closed_total", "Sockets closed", "code")
-        self._received = counter("frames_received_total", "Binary messages that came", "model", "kind")
-        self._processed = counter("frames_processed_total", "Frames answered", "model")
-        self._dropped = counter("frames_dropped_total", "Good frames not processed", "reason")
-        self._rejected = counter("frames_rejected_total", "Frames that could not be used", "reason")
-        self._age = histogram("frame_age_seconds", "From arrival to answer", AGE_BUCKETS, "model")
-        self._stage = histogram("stage_seconds", "Time of a frame in a stage", STAGE_BUCKETS, "stage")
-        self._batch = histogram("batch_size", "Targets in one run of the graph", BATCH_BUCKETS, "model")
-        self._busy = counter("infer_busy_seconds_total", "Time that workers were busy", "device")
-        self._transitions = counter("target_transitions_total", "Changes of a target's state", "from", "to", "model")
-        self.coalesced = counter("results_coalesced_total", "Results replaced before they could be sent")
-        self._lag = histogram("event_loop_lag_seconds", "Delay of the event loop", LAG_BUCKETS)
-        self._http = counter("http_requests_total", "HTTP requests", "route", "method", "code")
-        self._http_seconds = histogram(
-            "http_request_seconds", "Time of an HTTP request", AGE_BUCKETS, "route", "method"
-        )
-        self._warmup = gauge("warmup_seconds", "Time to load and warm the models")
-        gauge("build_info", "The running version", "version").labels(version("lockon")).set(1)
-        memory = gauge("memory_bytes", "Memory in use", "kind")
-        memory.labels("rss").set_function(_resident_bytes)
-        self.held_frames = memory.labels("frames")
+        self.registry = CollectorRegistry()
+        self._frame_families()
+        self._session_families()
+        self._server_families()
+        self._begin_at_zero()
         self._tallies: dict[str, ModelTally] = {}
-        self._stages = {stage: self._stage.labels(stage) for stage in STAGES}
-        for reason in Drop:
-            self._dropped.labels(reason)
-        for rejection in Reason:
-            self._rejected.labels(rejection)
+
+    def _frame_families(self) -> None:
+        self.received = self._made(Counter, "frames_received_total")
+        self.processed = self._made(Counter, "frames_processed_total")
+        self.age = self._made(Histogram, "frame_age_seconds")
+        self.delay = self._made(Histogram, "frame_delay_seconds")
+        self.batch_size = self._made(Histogram, "batch_size")
+        self.faults = self._made(Counter, "faults_total")
+        self.waiting = self._made(Gauge, "frames_waiting")
+        self._busy = self._made(Counter, "infer_busy_seconds_total")
+        self.coalesced = self._made(Counter, "results_coalesced_total")
+        dropped = self._made(Counter, "frames_dropped_total")
+        rejected = self._made(Counter, "frames_rejected_total")
+        interval = self._made(Histogram, "frame_interval_seconds")
+        stage = self._made(Histogram, "stage_seconds")
+        self.drops = {reason: dropped.labels(reason) for reason in Drop}
+        self.rejections = {reason: rejected.labels(reason) for reason in Reason}
+        self.intervals = {place: interval.labels(place) for place in ("camera", "server")}
+        self._stages = {each: stage.labels(each) for each in Stage}
+
+    def _session_families(self) -> None:
+        self.sessions = self._made(Gauge, "sessions")
+        self._closed = self._made(Counter, "sessions_closed_total")
+        self._admission = self._made(Counter, "admission_total")
+        self._connections = self._made(Gauge, "connections")
+        self._connections_opened = self._made(Counter, "connections_opened_total")
+        self._connections_closed = self._made(Counter, "connections_closed_total")
+        self.rate_ratio = self._made(Histogram, "session_rate_ratio")
+        self.fairness = self._made(Gauge, "fairness_jain")
+        self.transitions = self._made(Counter, "target_transitions_total")
+        self.lost = self._made(Histogram, "target_lost_seconds")
+        self._resumed = self._made(Counter, "resume_total")
+        self._resume_seconds = self._made(Histogram, "resume_seconds")
+
+    def _server_families(self) -> None:
+        self._store_seconds = self._made(Histogram, "store_op_seconds")
+        self._store_errors = self._made(Counter, "store_errors_total")
+        self._store_up = self._made(Gauge, "store_up")
+        self._store_up.set(1)
+        self.workers = self._made(Gauge, "workers")
+        self.capacity = self._made(Gauge, "capacity_frames_per_second")
+        self.memory = self._made(Gauge, "memory_bytes")
+        self._lag = self._made(Histogram, "event_loop_lag_seconds")
+        self._http = self._made(Counter, "http_requests_total")
+        self._http_seconds = self._made(Histogram, "http_request_seconds")
+        self._warmup = self._made(Gauge, "warmup_seconds")
+        self._made(Gauge, "build_info").labels(version("lockon")).set(1)
+
+    def _begin_at_zero(self) -> None:
+        """Alerts are about rates, and Prometheus sees no rise in a series that begins at one."""
+        self._admission.labels("admitted", "")
+        for reason in ("capacity", "quota"):
+            self._admission.labels("refused", reason)
+        for family, name, label in (
+            (self._closed, "sessions_closed_total", "reason"),
+            (self._resumed, "resume_total", "result"),
+            (self._store_errors, "store_errors_total", "op"),
+        ):
+            for value in BY_NAME[name].labels[label].names:
+                family.labels(value)
+        self._connections_closed.labels("1011")
+
+    def _made(self, family: type[_Family], name: str) -> _Family:
+        """A metric of the catalogue, in this registry."""
+        metric = BY_NAME[name]
+        assert metric.kind == family.__name__.lower()
+        more: dict[str, Any] = {"buckets": metric.buckets} if metric.buckets else {}
+        return family(PREFIX + name, metric.help, tuple(metric.labels), registry=self.registry, **more)
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads."""
         return generate_latest(self.registry)
 
-    def sessions(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """How many sessions there are now, by state and model."""
-        self._sessions.clear()
-        for (state, model), count in counts.items():
-            self._sessions.labels(state, model).set(count)
-
     def session_closed(self, reason: str) -> None:
         """A session was closed."""
-        self._closed.labels(reason).inc()
+        self._closed.labels(_listed("sessions_closed_total", "reason", reason)).inc()
 
     def admission(self, refused: str = "") -> None:
         """A session was asked for, and refused for that reason (a short name from a closed list) if one is given."""
@@ -106,13 +127,25 @@ class Metrics:
         known = 1000 <= code <= 1015 or code in range(4400, 4504)
         self._connections_closed.labels(str(code) if known else "other").inc()
 
+    def resumed(self, result: str, seconds: float | None = None) -> None:
+        """Someone wanted to take a session up again; how that ended, and how long it took where it succeeded."""
+        self._resumed.labels(_listed("resume_total", "result", result)).inc()
+        if seconds is not None:
+            self._resume_seconds.observe(seconds)
+
+    def store_op(self, operation: str, seconds: float, *, failed: bool = False) -> None:
+        """An operation of the session store ended, well or not; its name is from a closed list."""
+        self._store_seconds.labels(operation).observe(seconds)
+        if failed:
+            self._store_errors.labels(operation).inc()
+
+    def store_up(self, up: bool) -> None:
+        """Whether the session store answers."""
+        self._store_up.set(up)
+
     def sent(self, seconds: float) -> None:
         """A result was sent, so long after it was ready."""
-        self._stages["send"].observe(seconds)
-
-    def waited(self, seconds: float) -> None:
-        """A frame waited so long for a worker."""
-        self._stages["wait"].observe(seconds)
+        self._stages[Stage.SEND].observe(seconds)
 
     def tally(self, model: str) -> ModelTally:
         """Where the sessions of the model of that name count."""
@@ -131,7 +164,7 @@ class Metrics:
         for outcome in outcomes:
             if outcome.estimates:
                 timings = outcome.timings
-                for stage in ("decode", "prep", "infer", "post"):
+                for stage in _IN_BATCH:
                     self._stages[stage].observe(getattr(timings, stage) / 1e3)
 
     def http(self, route: str, method: str, code: int, seconds: float) -> None:
@@ -151,63 +184,6 @@ class Metrics:
             self._lag.observe(max(0.0, perf_counter() - began - LAG_INTERVAL_S))
 
 
-class ModelTally:
-    """Fates of the frames of one model's sessions; obeys `service.engine.counters.Tally`."""
-
-    def __init__(self, metrics: Metrics, model: str) -> None:
-        self._received = {window: metrics._received.labels(model, kind) for window, kind in _KINDS.items()}
-        self._processed = metrics._processed.labels(model)
-        self._age = metrics._age.labels(model)
-        self._dropped = {reason: metrics._dropped.labels(reason) for reason in Drop}
-        self._rejected = {reason: metrics._rejected.labels(reason) for reason in Reason}
-        self._batch = metrics._batch.labels(model)
-        self._transitions: dict[tuple[str, str], Counter] = {}
-        self._metrics = metrics
-        self._model = model
-
-    def received(self, *, window: bool) -> None:
-        """A binary message came, of a full frame or of a window."""
-        self._received[window].inc()
-
-    def processed(self, age_s: float) -> None:
-        """A frame was answered, so long after it came."""
-        self._processed.inc()
-        self._age.observe(age_s)
-
-    def dropped(self, reason: Drop, count: int) -> None:
-        """Good frames that are not processed."""
-        self._dropped[reason].inc(count)
-
-    def rejected(self, reason: Reason) -> None:
-        """A frame that could not be used."""
-        self._rejected[reason].inc()
-
-    def moved(self, before: str, after: str) -> None:
-        """A target changed its state."""
-        transition = self._transitions.get((before, after))
-        if transition is None:
-            transition = self._metrics._transitions.labels(before, after, self._model)
-            self._transitions[before, after] = transition
-        transition.inc()
-
-    def ran(self, targets: int) -> None:
-        """The network was run for so many targets at once."""
-        self._batch.observe(targets)
-
-    def end(self) -> None:
-        """Takes the model's series out of the exposition."""
-        metrics = self._metrics
-        for kind in _KINDS.values():
-            metrics._received.remove(self._model, kind)
-        for family in (metrics._processed, metrics._age, metrics._batch):
-            family.remove(self._model)
-        for before, after in self._transitions:
-            metrics._transitions.remove(before, after, self._model)
-
-
-def _resident_bytes() -> float:
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-    return float(pages * resource.getpagesize())
+def _listed(metric: str, label: str, value: str) -> str:
+    """The value if the catalogue lists it, else `other`, so that a label stays a closed set."""
+    return value if value in BY_NAME[metric].labels[label].names else "other"

@@ -8,8 +8,12 @@
  *   const placement = link.placement(1280, 720);   // with what the tracker will look at, a small part is enough
  *   link.send(placement ? jpegOf(placement) : jpegBlob, { placement, size: [1280, 720] });
  *
+ * When the line breaks, another one is opened and the session goes on, with the same targets; live frames that were
+ * under way are not sent again.
+ *
  * Events: open (detail: the welcome message), result (plus true_age_ms and skipped), event, warning, error
- * (detail: {code, detail, fatal}) and close (detail: {code, reason, words, expected}).
+ * (detail: {code, detail, fatal}), interrupted (detail: {code, words}) and then resumed (detail: the new welcome
+ * message), and close (detail: {code, reason, words, expected}).
  */
 
 const SUBPROTOCOL = "lockon.v1";
@@ -23,16 +27,23 @@ const FLAG_DISCONTINUITY = 1 << 1;
 const FLAG_TS_VALID = 1 << 2;
 const HEADER_VERSION = 1;
 
-/** One frame in work and one in the server's slot; more would only be dropped there. */
-const MAX_UNANSWERED = 2;
+/** Frames that may be under way before the server has said how many. */
+const FIRST_CREDIT = { frames: 2, must: 4 };
+/** Frames under way of those who send windows: the target must not have left its window by the time it is looked at. */
+const SENDING_WINDOWS = 2;
 /** A frame whose answer never comes (the server tells of rejected ones at most every 5 s) must not block for ever. */
 const FORGET_FRAME_MS = 2000;
-/** As many as the server's queue of must-process frames holds. */
-const MAX_WAITING_FOR_OPEN = 8;
+/** Must-process frames that are kept until they may be sent. */
+const MAX_WAITING = 8;
 const ACK_TIMEOUT_MS = 10000;
 const CONNECT_TIMEOUT_MS = 10000;
 /** Browsers send no pings of their own, and proxies cut idle lines. */
 const PING_INTERVAL_MS = 15000;
+
+/** Codes after which the session may still be there, and ours. */
+const INTERRUPTIONS = new Set([1001, 1006, 1011, 1012, 1013]);
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 30000;
 
 const CLOSE_WORDS = {
   1000: "The server ended the stream.",
@@ -95,8 +106,10 @@ export class LockonError extends Error {
 /** One stream to a Lockon server. It connects at once; listen for `open` and `close`. */
 export class Lockon extends EventTarget {
   #socket = null; // until the ticket is there
-  #sentAt = new Map(); // seq -> when sent, of frames without an answer; oldest first
-  #waiting = []; // must-process frames that came before the socket was open
+  #sentAt = new Map(); // seq -> {at: when sent, must}, of frames without an answer; oldest first
+  #waiting = []; // must-process frames that came before the socket was open, or before the server had room for them
+  #credit = FIRST_CREDIT; // how many frames of either kind the server wants under way
+  #every; // whether each frame is a must-process one
   #operations = new Map(); // op -> {resolve, reject, timer}
   #operationCount = 0;
   #frameBytes = 0;
@@ -105,6 +118,12 @@ export class Lockon extends EventTarget {
   #pinger;
   #silent = false; // nothing was heard since the last ping
   #connectTimer;
+  #resume = null; // {token, until}: what the next socket goes on with, and the time after which it need not try
+  #ttlMs = 0; // how long the server keeps the session
+  #epoch = 0; // which socket of the session this is
+  #attempts = 0; // to open the next socket
+  #retry = null; // timer until the next attempt
+  #reconnect; // opens the next socket
   #closing = false;
   #over = false;
   #fatal = null;
@@ -113,9 +132,11 @@ export class Lockon extends EventTarget {
   /**
    * url: "/v1/stream" (a session of its own) or a session's stream_url; http(s) and relative addresses work too.
    * targets: [{id?, box: [x, y, w, h], label?, on_seq?}]; mode: "latest" or "every".
-   * ticket: where the server asks for one, a ticket or a function that gets one, which may be async.
+   * ticket: where the server asks for one, a ticket or a function that gets one, which may be async. A ticket opens one
+   * socket, so that only with a function a broken line can be opened again.
+   * resumeSeconds: how long the server keeps the session when the line breaks; 0 ends it with the line.
    */
-  constructor(url, { model = null, targets = [], mode = "latest", ticket = null } = {}) {
+  constructor(url, { model = null, targets = [], mode = "latest", ticket = null, resumeSeconds = 30 } = {}) {
     super();
     this.lastSeq = 0;
     this.skipped = 0;
@@ -126,23 +147,35 @@ export class Lockon extends EventTarget {
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
     const address = new URL(url, globalThis.location?.href);
     address.protocol = address.protocol.replace(/^http/, "ws");
-    const create = { mode, targets, ...(model ? { model } : {}) };
+    this.#every = mode === "every";
+    const create = { mode, targets, detached_ttl_s: resumeSeconds, ...(model ? { model } : {}) };
     const makesSession = !address.pathname.includes("/sessions/");
+    this.#reconnect = typeof ticket === "string" ? null : (greeting) => this.#open(address, ticket, greeting);
+    this.#open(address, ticket, makesSession ? { create } : {});
+  }
+
+  #open(address, ticket, greeting) {
     this.#connectTimer = setTimeout(() => this.#giveUp("no answer from the server"), CONNECT_TIMEOUT_MS);
-    const greeting = makesSession ? create : undefined;
     if (ticket === null) this.#connect(address, SUBPROTOCOL, greeting);
     else this.#connectWith(ticket, address, greeting);
   }
 
   get #state() {
+    if (this.#retry !== null) return WebSocket.CONNECTING;
     return this.#socket?.readyState ?? (this.#over ? WebSocket.CLOSED : WebSocket.CONNECTING);
   }
 
   /** Whether a frame sent now would go out; ask before the work of encoding one. */
   get ready() {
     this.#forgetOld();
-    if (this.#state !== WebSocket.OPEN) return false;
-    return this.#socket.bufferedAmount <= this.#frameBytes && this.#sentAt.size < MAX_UNANSWERED;
+    if (this.#state !== WebSocket.OPEN || this.#waiting.length) return false;
+    return this.#socket.bufferedAmount <= this.#frameBytes && this.#hasCredit(this.#every);
+  }
+
+  #hasCredit(must) {
+    const credit = must ? this.#credit.must : this.#credit.frames;
+    const underWay = [...this.#sentAt.values()].filter((frame) => frame.must === must).length;
+    return underWay < Math.min(credit, this.windows ? SENDING_WINDOWS : credit);
   }
 
   /** Notes that a frame was left out by the caller because `ready` was false. */
@@ -164,16 +197,15 @@ export class Lockon extends EventTarget {
   /**
    * Sends one JPEG, PNG or WebP image (Blob or ArrayBuffer) and returns its seq, or null if it was skipped.
    * seq must be larger than the last one; tsMs is the capture time on performance.now()'s clock.
-   * must: processed whatever comes after it, and kept until the socket is open.
+   * must: processed whatever comes after it, and kept until it may be sent.
    * placement: where the image lies in its frame, if it is a window; size: [width, height] of a whole frame, which
    * those who send windows must state.
    */
   send(image, options = {}) {
     const { seq = this.lastSeq + 1, tsMs = performance.now(), must = false, placement = null, size = [] } = options;
     if (seq <= this.lastSeq) throw new RangeError(`seq ${seq} is not larger than the last one, ${this.lastSeq}`);
-    const connecting = this.#state === WebSocket.CONNECTING;
-    const goes = must ? this.#state <= WebSocket.OPEN : this.ready;
-    if (!goes || (connecting && this.#waiting.length >= MAX_WAITING_FOR_OPEN)) {
+    const goes = must ? this.#state <= WebSocket.OPEN && this.#waiting.length < MAX_WAITING : this.ready;
+    if (!goes) {
       this.skip();
       return null;
     }
@@ -181,9 +213,20 @@ export class Lockon extends EventTarget {
     const header = frameHeader({ ...options, seq, tsUs: tsMs * 1000, must, placement });
     const message = new Blob([header, image]);
     this.#note(seq, message.size, placement, size.join(" x "));
-    if (connecting) this.#waiting.push([seq, message]);
-    else this.#sendFrame(seq, message);
+    if (must) {
+      this.#waiting.push([seq, message]);
+      this.#sendWaiting();
+    } else {
+      this.#sendFrame(seq, message, this.#every);
+    }
     return seq;
+  }
+
+  #sendWaiting() {
+    this.#forgetOld();
+    while (this.#waiting.length && this.#state === WebSocket.OPEN && this.#hasCredit(true)) {
+      this.#sendFrame(...this.#waiting.shift(), true);
+    }
   }
 
   #note(seq, bytes, placement, size) {
@@ -217,30 +260,34 @@ export class Lockon extends EventTarget {
     if (this.#closing) return;
     this.#closing = true;
     if (this.#state === WebSocket.OPEN) this.#sendText({ type: "bye", keep: false });
-    if (this.#socket) this.#socket.close(1000);
+    if (this.#socket && this.#retry === null) this.#socket.close(1000);
     else this.#ended(1000, "");
   }
 
-  async #connectWith(ticket, address, create) {
+  async #connectWith(ticket, address, greeting) {
     try {
       const text = typeof ticket === "function" ? await ticket() : ticket;
-      if (!this.#over) this.#connect(address, [SUBPROTOCOL, TICKET_PREFIX + text], create);
+      if (!this.#over) this.#connect(address, [SUBPROTOCOL, TICKET_PREFIX + text], greeting);
     } catch (error) {
-      if (!this.#over) this.#ended(4401, error.message);
+      if (!this.#over) this.#ended(this.#epoch ? 1006 : 4401, error.message);
     }
   }
 
-  #connect(address, protocols, create) {
+  #connect(address, protocols, greeting) {
     this.#socket = new WebSocket(address, protocols);
-    this.#socket.onopen = () => this.#opened(create);
-    this.#socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
+    this.#socket.onopen = () => this.#opened(greeting);
+    this.#socket.onmessage = ({ data }) => {
+      this.#received(JSON.parse(data));
+      this.#sendWaiting(); // an answer makes room
+    };
     this.#socket.onclose = (event) => this.#ended(event.code, event.reason);
   }
 
-  #opened(create) {
-    this.#sendText({ type: "hello", versions: [1], client: { name: "lockon-js", version: "0.1.0" }, create });
+  #opened(greeting) {
+    this.#sendText({ type: "hello", versions: [1], client: { name: "lockon-js", version: "0.1.0" }, ...greeting });
+    this.#silent = false;
     this.#pinger = setInterval(() => this.#ping(), PING_INTERVAL_MS);
-    for (const [seq, message] of this.#waiting.splice(0)) this.#sendFrame(seq, message);
+    this.#sendWaiting();
     for (const { text } of this.#operations.values()) this.#sendText(text);
   }
 
@@ -254,10 +301,10 @@ export class Lockon extends EventTarget {
     this.#sendText({ type: "ping", n: ++this.#operationCount, t_ms: performance.now() });
   }
 
-  #sendFrame(seq, message) {
+  #sendFrame(seq, message, must) {
     this.#socket.send(message);
     this.#frameBytes = message.size;
-    this.#sentAt.set(seq, performance.now());
+    this.#sentAt.set(seq, { at: performance.now(), must });
     this.sent += 1;
   }
 
@@ -293,10 +340,9 @@ export class Lockon extends EventTarget {
     this.#silent = false;
     switch (message.type) {
       case "welcome":
-        clearTimeout(this.#connectTimer);
-        this.session = message.session;
-        return this.#tell("open", message);
+        return this.#welcomed(message);
       case "result":
+        if (message.epoch < this.#epoch) return undefined;
         this.#answeredUpTo(message.seq);
         // What was said of a frame of another size holds no more.
         if (message.seq >= (this.#whole?.since ?? 0)) this.#next = message.next ?? null;
@@ -315,13 +361,74 @@ export class Lockon extends EventTarget {
         this.#sentAt.delete(message.seq);
         if (message.fatal) this.#fatal = message;
         return this.#tell("error", message);
+      case "credit":
+        this.#credit = message;
+        for (const [seq, { must }] of this.#sentAt) if (!must && seq <= message.done_seq) this.#sentAt.delete(seq);
+        return undefined;
       case "ping":
         return this.#sendText({ type: "pong", n: message.n, t_ms: message.t_ms, clock_ms: performance.now() });
       case "event":
+        if (message.kind !== "token") return this.#tell("event", message);
+        this.#mayResume(message.data.resume_token);
+        return undefined;
       case "goaway":
-        return this.#tell(message.type, message);
+        // The session ends with this server, unless there is a token for another one.
+        if (message.reason === "draining") this.#resume = null;
+        if (message.resume_token) this.#leaveSoon(message);
+        return this.#tell("goaway", message);
     }
     return undefined; // types of later versions are ignored
+  }
+
+  #welcomed(message) {
+    clearTimeout(this.#connectTimer);
+    const first = this.#epoch === 0;
+    this.session = message.session;
+    this.#epoch = message.epoch;
+    this.#credit = message.credit;
+    this.#every = message.mode === "every";
+    this.#attempts = 0;
+    this.#ttlMs = message.resume_ttl_s * 1000;
+    this.#mayResume(message.resume_token);
+    this.#tell(first ? "open" : "resumed", message);
+  }
+
+  #mayResume(token) {
+    this.#resume = token && this.#reconnect ? { token, until: null } : null;
+  }
+
+  /** Another server goes on with the session; not all clients shall come there at once. */
+  #leaveSoon({ resume_token: token, reconnect_after_ms: [low, high] }) {
+    this.#mayResume(token);
+    const socket = this.#socket;
+    const leave = () => {
+      if (socket !== this.#socket || socket.readyState !== WebSocket.OPEN) return;
+      socket.close(); // without bye, so that the session is kept
+      this.#ended(1001, "");
+    };
+    setTimeout(leave, low + Math.random() * (high - low));
+  }
+
+  /** Tries to go on with the session on another socket; false if there is no use in that. */
+  #interrupted(code, reason) {
+    const now = performance.now();
+    const failed = this.#fatal && code === 1011;
+    if (this.#closing || failed || !this.#resume || !INTERRUPTIONS.has(code)) return false;
+    if (this.#resume.until === null) {
+      this.#resume.until = now + this.#ttlMs;
+      this.#next = null;
+      this.#sentAt.clear();
+      this.#tell("interrupted", { code, words: closeWords(code, reason) });
+    } else if (now > this.#resume.until) {
+      return false;
+    }
+    this.#fatal = null;
+    const delay = Math.random() * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempts++);
+    this.#retry = setTimeout(() => {
+      this.#retry = null;
+      this.#reconnect({ resume: { token: this.#resume.token, epoch: this.#epoch } });
+    }, delay);
+    return true;
   }
 
   /** Results come in increasing order: what is older than `seq` was dropped by the server. */
@@ -331,7 +438,7 @@ export class Lockon extends EventTarget {
 
   #forgetOld() {
     const limit = performance.now() - FORGET_FRAME_MS;
-    for (const [seq, at] of this.#sentAt) if (at < limit) this.#sentAt.delete(seq);
+    for (const [seq, { at }] of this.#sentAt) if (at < limit) this.#sentAt.delete(seq);
   }
 
   #giveUp(reason) {
@@ -340,10 +447,13 @@ export class Lockon extends EventTarget {
   }
 
   #ended(code, reason) {
-    this.#over = true;
     if (this.#socket) this.#socket.onclose = this.#socket.onmessage = this.#socket.onopen = null;
     clearInterval(this.#pinger);
     clearTimeout(this.#connectTimer);
+    clearTimeout(this.#retry);
+    this.#retry = null;
+    if (this.#interrupted(code, reason)) return;
+    this.#over = true;
     for (const op of [...this.#operations.keys()]) {
       this.#settle(op, (wait) => wait.reject(new LockonError("The stream was closed.", "closed")));
     }

@@ -104,6 +104,12 @@ function openStream(seq) {
     welcomed = true;
     if (stream === link) panel.connection("connected");
   });
+  stream.addEventListener("interrupted", ({ detail }) => stream === link && onInterrupted(detail));
+  stream.addEventListener("resumed", () => {
+    if (stream !== link) return;
+    panel.connection("connected");
+    panel.message(null);
+  });
   stream.addEventListener("result", ({ detail }) => stream === link && onResult(detail));
   stream.addEventListener("warning", ({ detail }) => panel.message(detail.detail));
   stream.addEventListener("close", ({ detail }) => stream === link && onClosed(detail, welcomed));
@@ -121,6 +127,12 @@ function closeStream() {
   link = primed = latest = null;
   stream?.close();
   panel.connection("idle");
+  panel.quiet();
+}
+
+function onInterrupted({ words }) {
+  panel.connection("connecting");
+  panel.message(`${words} Connecting again …`);
   panel.quiet();
 }
 

@@ -26,7 +26,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.networks.exporting import BOX_TOLERANCE_PX, SCORE_TOLERANCE, Difference
+from models.runtimes.comparing import BOX_TOLERANCE_PX, SCORE_TOLERANCE, Difference
 from models.spec import ModelSpec
 from models.variants import VARIANTS
 from tests.golden import comparing
@@ -37,7 +37,7 @@ from tests.runtimes import EXACT
 COLUMNS: Mapping[str, re.Pattern[str]] = {
     "network": re.compile("network_gives|wide_search_gives|other_code_bases|outputs_are_decoded"),
     "crops": re.compile("crops_hold"),
-    "tracking": re.compile("each_step|each_narrow_step|free_run|track_is_the|refreshed_memory|loses_and_finds"),
+    "tracking": re.compile("each_step|each_narrow_step|published_track|track_is_the|refreshed_memory|loses_and_finds"),
 }
 """Which golden tests prove what, by their names."""
 RUNTIMES = ("onnxruntime", "torchscript", "openvino")
@@ -134,7 +134,7 @@ def golden_cells(wanted: list[str]) -> dict[tuple[str, str], str]:
     names = " or ".join(name for column in wanted for name in COLUMNS[column].pattern.split("|"))
     left_out = ["--deselect", str(GOLDEN_TESTS / "test_runtimes.py")]
     with noted(recorder):
-        pytest.main(["-q", "-m", "shared or slow", "-k", names, *left_out, str(GOLDEN_TESTS)], plugins=[recorder])
+        pytest.main(["-q", "-n", "0", "-m", "shared or slow", "-k", names, *left_out, str(GOLDEN_TESTS)], plugins=[recorder])
     cells = {}
     for cell, made in recorder.comparisons.items():
         worst = max(made, key=lambda each: each.share)
@@ -166,7 +166,7 @@ def _relative(variant: str) -> str:
     """Where the network of a variant without a golden folder is proven."""
     own = VARIANTS[variant].network.architecture
     same = [folder for folder, case in CASES.items() if VARIANTS[case.variant].network.architecture is own]
-    return f"none; its architecture is that of {', '.join(same)}"
+    return f"none; the network of {', '.join(same)}"
 
 
 def main() -> None:

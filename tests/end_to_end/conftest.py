@@ -15,15 +15,19 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection, connect
 
 from service.app import build_app
 from service.connections import BoundedProtocol
 from service.engine.models import Loader
+from service.protocol.server_messages import SERVER_MESSAGES
 from service.server import server_config
 from service.settings import Settings, load_settings
 
 TIMEOUT_S = 20.0
+# Whatever a server says in any test is what the AsyncAPI document says, field by field.
+_SPOKEN = {name: TypeAdapter(kind) for name, kind in SERVER_MESSAGES.items()}
 
 
 class RunningServer:
@@ -123,6 +127,7 @@ class Talk:
         """The next message."""
         async with asyncio.timeout(TIMEOUT_S):
             message: dict[str, Any] = json.loads(await self.socket.recv())
+        _SPOKEN[message["type"]].validate_python(message, strict=True)
         return message
 
     async def hear_of(self, kind: str) -> dict[str, Any]:
@@ -130,6 +135,11 @@ class Talk:
         while (message := await self.hear())["type"] != kind:
             pass
         return message
+
+    async def ask_any(self, message: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
+        """Sends a message and waits for the next one, whatever it is."""
+        await self.say(message)
+        return await self.hear()
 
     async def ask(self, message: Mapping[str, Any] | str | bytes, kind: str) -> dict[str, Any]:
         """Sends a message and waits for one of that type."""

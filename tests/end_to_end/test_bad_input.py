@@ -114,6 +114,20 @@ async def test_grey_palette_deep_and_rotated_pictures_are_taken(server: RunningS
             assert result["targets"][0]["box"] == pytest.approx(still.box(0).xywh(), abs=1)
 
 
+async def test_numbers_may_jump_and_end_with_the_session(server: RunningServer) -> None:
+    async with streaming(server, FIRST) as talk:
+        for seq in (1, 2**31 + 1, 2**32 - 1):
+            result = await talk.ask(with_header(DRAWING.jpeg(1), seq), "result")
+            assert (result["seq"], result["dropped_total"]) == (seq, 0)
+        for message in (with_header(GOOD, 0), GOOD):
+            await talk.say(message)
+        warning = await talk.hear_of("warning")
+        assert warning["data"]["reason"] == "seq_not_increasing"
+        await talk.ask({"type": "ping"}, "pong")
+        session = server.app.state.registry.find(talk.welcome["session"])
+        assert session.counters.rejected == 2
+
+
 @pytest.mark.parametrize(
     ("box", "pointer"),
     [

@@ -85,6 +85,7 @@ def test_evaluate_writes_json_boxes_and_tables(sequences: Path, tmp_path: Path) 
         assert shown in run.stdout
     report = json.loads(report_path.read_text())
     assert list(report["sequences"]) == ["ant", "bee", "cat"]
+    assert report["presence"]["real"]["tuning"]["lost_frames"] == 0
     assert report["mean"]["auc"] > 0.8
     assert report["mean"]["frames"] == 21
     assert report["tuning_half"]["sequences"] == 2
@@ -122,6 +123,7 @@ def test_evaluate_says_in_one_line_what_is_wrong(sequences: Path, tmp_path: Path
     assert_one_line_error(lockon("evaluate", sequences, "--model", "dummy", "--only", "dog"), "'dog'", "ant, bee, cat")
     assert_one_line_error(lockon("evaluate", sequences, "--model", "dummy", "--beside", "nano"), "--nano DIR")
     assert lockon("evaluate", sequences, "--model", "dummy", "--beside", "unheard").returncode == 2
+    assert lockon("evaluate", sequences, "--from-boxes", tmp_path, "--absences").returncode == 2
 
 
 def test_track_writes_a_line_and_a_drawn_frame_for_each_frame(sequences: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ async def test_memory_kept_for_a_session_stays_within_its_limits(server: Running
 @pytest.fixture
 def process() -> subprocess.Popen[str]:
     program = "from service.settings import load_settings; from service.server import run; run(load_settings())"
-    settings = {"LOCKON_MODELS__DEFAULT": "dummy", "LOCKON_SERVER__PORT": "0"}
+    settings = {"LOCKON_MODELS__DEFAULT": "dummy", "LOCKON_SERVER__PORT": "0", "LOCKON_LIMITS__DRAIN_S": "0.2"}
     return subprocess.Popen(
         [sys.executable, "-c", program],
         env=os.environ | settings,
@@ -183,9 +183,10 @@ def test_a_start_that_cannot_succeed_says_why_in_one_line(tmp_path: Path) -> Non
     assert "server.prot: there is no such setting" in _refused_start("--config", file)
 
 
-def test_serving_imports_no_torch() -> None:
+def test_serving_imports_no_torch_and_without_traces_no_sdk_of_opentelemetry() -> None:
     program = "import sys, service.server; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "opentelemetry.sdk" not in done.stdout.split()
     assert "service" in loaded
     assert not loaded & {"torch", "training", "matplotlib", "pandas"}

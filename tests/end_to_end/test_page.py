@@ -35,6 +35,7 @@ from tests.end_to_end.browsing import (
 from tests.end_to_end.conftest import RunningServer, StartServer
 from tests.end_to_end.fake_camera import BITS, STRIP_HEIGHT, Recording
 from tests.end_to_end.guarding import KeyFile
+from tests.end_to_end.processes import ServerProcess
 
 pytestmark = pytest.mark.browser
 
@@ -351,16 +352,35 @@ def test_a_full_server_is_told_in_plain_words(browser: Browser, page_url: str, r
 
 
 def test_a_server_that_stops_is_told_in_plain_words_and_so_is_one_that_is_gone(
-    browser: Browser, start_server: StartServer, recording: Recording
+    browser: Browser, recording: Recording, tmp_path: Path
 ) -> None:
-    server = start_server()
+    server = ServerProcess(tmp_path / "log", limits__drain_s=0.1).ready()
     with opened(browser, f"{server.http}/", fails="ERR_CONNECTION_REFUSED") as page:
         use_camera(page)
         drag_on_target(page, recording)
         wait_for_results(page, 3)
-        server.stop()
+        server.terminate()
+        server.wait()
         assert shown_words(page).endswith("Drag a box to start again.")
         assert page.inner_text("#connection") == "closed"
         assert page.locator("#targets li").count() == 0
         drag_on_target(page, recording)
         wait_until(page, "document.querySelector('#words').textContent.startsWith('The server cannot be reached.')")
+    server.end()
+
+
+def test_a_broken_line_is_told_and_mended_with_the_same_target(
+    browser: Browser, start_server: StartServer, recording: Recording
+) -> None:
+    server = start_server()
+    with opened(browser, f"{server.http}/") as page:
+        use_camera(page)
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        (connection,) = server.connections()
+        connection.loop.call_soon_threadsafe(connection.transport.abort)
+        wait_until(page, "window.lockonPage.result?.epoch === 2")
+        wait_for_results(page, 3)
+        assert page.locator("#targets li").count() == 1
+        assert page.inner_text("#connection") == "connected"
+        assert page.locator("#message").is_hidden()

@@ -47,8 +47,9 @@ async def test_a_socket_attaches_with_or_without_a_hello(server: RunningServer, 
             result = await talk.hear_of("result")
             assert (result["seq"], result["targets"][0]["id"]) == (1, "cup")
             assert (await http.get(f"/v1/sessions/{view['id']}")).json()["state"] == "live"
-            refused = await _refused(server, view["stream_url"])
-            assert (refused.status_code, b"session-attached" in (refused.body or b"")) == (409, True)
+            async with opened(server, view["stream_url"]) as second:
+                assert (await second.ask({"type": "hello"}, "error"))["code"] == "session_attached"
+                assert (await second.close_code())[0] == 4409
 
 
 async def test_a_session_waits_for_a_reconnect_and_keeps_its_targets(

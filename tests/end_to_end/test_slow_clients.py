@@ -10,10 +10,12 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 import httpx
 import pytest
+from websockets.protocol import State
 
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import TIMEOUT_S, RunningServer, StartServer, streaming
@@ -133,6 +135,41 @@ async def test_pings_without_end_whose_answers_are_not_read_fill_no_memory(hasty
 def _send_some(line: socket.socket, message: bytes, count: int) -> None:
     for _ in range(count):
         line.sendall(message)
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+async def test_a_message_that_dribbles_ends_its_socket_with_4408(hasty: RunningServer, opcode: int) -> None:
+    async with streaming(hasty, FIRST) as neighbour, streaming(hasty, FIRST) as talk:
+        line = talk.socket.transport
+        line.write(masked(opcode, bytes(60_000))[:100])
+        while talk.socket.state is State.OPEN:
+            line.write(bytes(1))
+            await neighbour.ask(DRAWING.jpeg(0), "result")  # which takes a while, and goes on all the time
+        assert (await talk.close_code())[0] == 4408
+        assert (await neighbour.ask(DRAWING.jpeg(0), "result"))["targets"]
+
+
+async def test_a_large_message_may_take_longer_than_the_timeout_if_it_comes_fast_enough(hasty: RunningServer) -> None:
+    async with streaming(hasty, FIRST) as neighbour, streaming(hasty, FIRST) as talk:
+        message = masked(BINARY, DRAWING.jpeg(0) + bytes(200_000))  # what follows the picture does not matter
+        began_s = perf_counter()
+        line = talk.socket.transport
+        line.write(message[:100_000])
+        while perf_counter() - began_s < 2 * SEND_TIMEOUT_S:
+            await neighbour.ask(DRAWING.jpeg(0), "result")
+        line.write(message[100_000:])
+        assert (await talk.hear_of("result"))["seq"] == 1
+
+
+async def test_a_message_of_too_many_fragments_ends_its_socket_with_1008(hasty: RunningServer) -> None:
+    picture = DRAWING.jpeg(0)
+    step = -(-len(picture) // 1024)
+    async with streaming(hasty, FIRST) as talk:
+        await talk.socket.send([picture[i : i + step] for i in range(0, len(picture), step)])
+        assert (await talk.hear_of("result"))["seq"] == 1
+        first, another = struct.pack(">BB5x", BINARY, 0x81), struct.pack(">BB5x", 0, 0x81)
+        talk.socket.transport.write(first + another * 5000)
+        assert (await talk.close_code())[0] == 1008
 
 
 async def test_a_burst_of_messages_is_answered_message_by_message(hasty: RunningServer) -> None:

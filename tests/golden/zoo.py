@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, cast
 from torch import nn
 
 from models.importing.nanotrack import VARIANTS as NANOTRACK
-from models.networks.exporting import Difference, answer, difference, largest, write_graphs
+from models.networks.exporting import answer, write_graphs
+from models.runtimes.comparing import Difference, difference, largest
 from models.runtimes.torch import TorchRuntime
 from models.spec import ModelSpec
 from models.variants import VARIANTS

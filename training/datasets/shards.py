@@ -1,130 +1,150 @@
-"""Reader of WebDataset tar shards: `<key>.webp` (or jpg, png) then `<key>.json` with its objects."""
+"""WebDataset tar shards: `<key>.webp` (or jpg, png) then `<key>.json` with its objects."""
 
 from __future__ import annotations
 
 import json
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from models.geometry import Box
+from training.datasets.layout import Layout, Split
+from training.datasets.tracks import PICTURE_SUFFIXES, DataInvalid, Track, has_area
 
-IMAGE_SUFFIXES = (".webp", ".jpg", ".jpeg", ".png")
-
-
-class ShardInvalid(ValueError):
-    """A shard breaks the layout; the message names the shard, the member and what is wrong."""
+_Key = tuple[str, str, int]
+"""Repository, video, track."""
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """One object in one picture."""
+class Members:
+    """Pictures that are members of one uncompressed tar file: byte ranges of it."""
 
-    picture: int
-    box: Box
-
-
-@dataclass(frozen=True, slots=True)
-class Thing:
-    """One object: a single view of a still, or the views of a track in time order."""
-
-    source: str
-    scene: str
-    category: str | None
-    views: tuple[View, ...]
-
-
-class Pictures:
-    """All pictures of a data set: encoded in memory, decoded on first use and kept, so later epochs are free."""
-
-    def __init__(self) -> None:
-        self._encoded: list[bytes] = []
-        self._decoded: dict[int, NDArray[np.uint8]] = {}
+    shard: Path
+    keys: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    """Offset and size of each."""
 
     def __len__(self) -> int:
-        return len(self._encoded)
+        """How many pictures."""
+        return len(self.keys)
 
-    def append(self, encoded: bytes) -> int:
-        """Adds an encoded picture and returns its number."""
-        self._encoded.append(encoded)
-        return len(self._encoded) - 1
+    def name(self, number: int) -> str:
+        """Shard and member."""
+        return f"{self.shard}: {self.keys[number]}"
 
-    def __getitem__(self, number: int) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 BGR; raises ShardInvalid if it can't be decoded."""
-        if (picture := self._decoded.get(number)) is None:
-            decoded = cv2.imdecode(np.frombuffer(self._encoded[number], np.uint8), cv2.IMREAD_COLOR)
-            if decoded is None:
-                raise ShardInvalid(f"picture {number} can't be decoded")
-            picture = self._decoded[number] = np.asarray(decoded, np.uint8)
-        return picture
+    def encoded(self, number: int) -> bytes:
+        """The member's bytes."""
+        offset, size = self.spans[number]
+        try:
+            with self.shard.open("rb") as file:
+                file.seek(offset)
+                return file.read(size)
+        except OSError as error:
+            raise DataInvalid(f"{self.shard}: cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)
-class DataSet:
-    """Tracks and stills with their pictures."""
+class _Row:
+    """One object of one picture."""
 
-    pictures: Pictures
-    tracks: tuple[Thing, ...]
-    stills: tuple[Thing, ...]
-
-
-def read_shards(folder: Path, min_side: float) -> DataSet:
-    """Reads every `*.tar` of `folder`; views with a side under `min_side` pixels are left out.
-
-    Raises ShardInvalid for a broken member and FileNotFoundError if there is no shard."""
-    shards = sorted(folder.glob("*.tar"))
-    if not shards:
-        raise FileNotFoundError(f"{folder} holds no *.tar shards")
-    pictures = Pictures()
-    tracks: dict[tuple[str, str, int], list[View]] = defaultdict(list)
-    scenes: dict[tuple[str, str, int], tuple[str, str | None]] = {}
-    stills: list[Thing] = []
-    for shard in shards:
-        for encoded, description in _members(shard):
-            picture = pictures.append(encoded)
-            for found in description["objects"]:
-                box = Box(*map(float, found["box"]))
-                if min(box.w, box.h) < min_side:
-                    continue
-                source, view = str(description["source"]), View(picture, box)
-                if description["kind"] == "still" or found["track"] is None:
-                    stills.append(Thing(source, f"{source}/{picture}", found["class"], (view,)))
-                    continue
-                key = (source, str(description["video"]), int(found["track"]))
-                scenes[key] = (f"{source}/{description.get('source_video') or description['video']}", found["class"])
-                tracks[key].append(view)
-    things = (Thing(key[0], *scenes[key], tuple(views)) for key, views in tracks.items() if len(views) > 1)
-    return DataSet(pictures, tuple(things), tuple(stills))
+    picture: int
+    frame: int
+    box: tuple[float, ...]
+    scene: str
+    category: str | None
 
 
-def _members(shard: Path) -> Iterable[tuple[bytes, Mapping[str, Any]]]:
-    with tarfile.open(shard) as tar:
-        image: tuple[str, bytes] | None = None
-        for member in tar:
-            content = tar.extractfile(member)
-            if content is None:
+def _tracks(root: Path, split: str, name: str) -> Iterator[Track]:
+    """The tracks of a shard in the order of their first frames, each still where its picture stands.
+
+    Tracks of one frame are left out: they are the rest of a video whose other frames were dropped."""
+    members, descriptions = _members(root / name)
+    videos: dict[_Key, list[_Row]] = defaultdict(list)
+    for picture, description in enumerate(descriptions):
+        source, frame = str(description["source"]), int(description.get("frame") or 0)
+        for index, found in enumerate(description["objects"]):
+            box = tuple(map(float, found["box"]))
+            if description["kind"] == "still" or found["track"] is None:
+                scene = f"{source}/{name}/{members.keys[picture]}"
+                row = _Row(picture, frame, box, scene, found["class"])
+                yield _track(source, f"{scene}/{index}", members, [row])
                 continue
-            key, suffix = Path(member.name).stem, Path(member.name).suffix
-            if suffix in IMAGE_SUFFIXES:
-                image = (key, content.read())
-            elif suffix == ".json":
-                if image is None or image[0] != key:
-                    raise ShardInvalid(f"{shard.name}: {member.name} does not follow its picture")
-                yield image[1], _description(shard, member.name, content.read())
+            scene = f"{source}/{description.get('source_video') or description['video']}"
+            key = (source, str(description["video"]), int(found["track"]))
+            videos[key].append(_Row(picture, frame, box, scene, found["class"]))
+    for (source, video, track), rows in videos.items():
+        if len(rows) > 1:
+            yield _track(source, f"{source}/{video}/{track}", members, rows)
+
+
+def _track(source: str, name: str, members: Members, rows: list[_Row]) -> Track:
+    boxes = np.array([row.box for row in rows], np.float64)
+    numbers, frames = (np.array(column, np.int64) for column in zip(*((r.picture, r.frame) for r in rows), strict=True))
+    return Track(source, name, rows[-1].scene, rows[-1].category, members, numbers, frames, boxes, has_area(boxes))
+
+
+def _members(shard: Path) -> tuple[Members, list[Mapping[str, Any]]]:
+    """The pictures of a shard and the description of each."""
+    keys: list[str] = []
+    spans: list[tuple[int, int]] = []
+    descriptions: list[Mapping[str, Any]] = []
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                key, suffix = Path(member.name).stem, Path(member.name).suffix
+                if suffix in PICTURE_SUFFIXES:
+                    # A picture without a description after it gives way to the next one.
+                    del keys[len(descriptions) :], spans[len(descriptions) :]
+                    keys.append(key)
+                    spans.append((member.offset_data, member.size))
+                elif suffix == ".json" and (content := tar.extractfile(member)) is not None:
+                    if len(keys) != len(descriptions) + 1 or keys[-1] != key:
+                        raise DataInvalid(f"{shard}: {member.name} does not follow its picture")
+                    descriptions.append(_description(shard, member.name, content.read()))
+    except tarfile.TarError as error:
+        raise DataInvalid(f"{shard}: is no uncompressed tar file: {error}") from error
+    return Members(shard, tuple(keys[: len(descriptions)]), tuple(spans[: len(descriptions)])), descriptions
 
 
 def _description(shard: Path, name: str, text: bytes) -> Mapping[str, Any]:
     try:
         description: Mapping[str, Any] = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ShardInvalid(f"{shard.name}: {name}: {error}") from error
+        raise DataInvalid(f"{shard}: {name}: {error}") from error
     if missing := {"source", "kind", "video", "objects"} - set(description):
-        raise ShardInvalid(f"{shard.name}: {name} lacks {sorted(missing)[0]!r}")
+        raise DataInvalid(f"{shard}: {name} lacks {sorted(missing)[0]!r}")
     return description
+
+
+def _shards(root: Path) -> list[str]:
+    return sorted(path.name for path in root.glob("*.tar"))
+
+
+def _matches(root: Path) -> bool:
+    """Whether there is a tar file whose first member is a picture: archives of other sets begin with a folder."""
+    names = _shards(root)
+    if not names:
+        return False
+    try:
+        with tarfile.open(root / names[0], "r:") as tar:
+            first = tar.next()
+    except (OSError, tarfile.TarError):
+        return False
+    return first is not None and Path(first.name).suffix in PICTURE_SUFFIXES | {".json"}
+
+
+LAYOUT = Layout(
+    "shards",
+    "tar shards (WebDataset)",
+    "yourself; docs/training.md has the format",
+    {"all": Split()},
+    ("all",),
+    _matches,
+    lambda root: ["all"] if _matches(root) else [],
+    lambda root, split: _shards(root),
+    _tracks,
+)

@@ -7,18 +7,29 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.frames import Picture
 from models.geometry import Box
+from models.presence import State
 from models.runtimes.base import ByteArray
 from models.target import Target
 from models.tracker import Tracker
 from training.evaluation.metrics import Scores, score
-from training.evaluation.sequences import Sequence, SequenceInvalid, read_boxes
+from training.evaluation.presence import PresenceRecord, recorded
+from training.evaluation.sequences import Clip, Sequence, SequenceInvalid, read_boxes
+
+
+class Answer(NamedTuple):
+    """What a tracker says of one frame. The score's scale is the tracker's own."""
+
+    box: Box
+    score: float
+    state: State
 
 
 class SequenceTracker(Protocol):
@@ -27,8 +38,8 @@ class SequenceTracker(Protocol):
     def start(self, frame: ByteArray, box: Box) -> None:
         """Takes the target at `box` in the first frame."""
 
-    def follow(self, frame: ByteArray) -> tuple[Box, float]:
-        """The target's box in the next frame, and a score (its scale is the tracker's own)."""
+    def follow(self, frame: ByteArray, time_s: float) -> Answer:
+        """What the next frame shows, which was taken `time_s` seconds after the first one."""
 
 
 TrackerFactory = Callable[[], SequenceTracker]
@@ -46,8 +57,9 @@ class Run:
     """(N,) the tracker's own score of each frame; 1 for the first."""
     scores: Scores
     wall_ms: float | None
-    """None where boxes were read and nothing was run; so is `cpu_ms`."""
+    """None where boxes were read and nothing was run; so are `cpu_ms` and `presence`."""
     cpu_ms: float | None
+    presence: PresenceRecord | None = None
 
 
 class ModelTracker:
@@ -61,16 +73,16 @@ class ModelTracker:
         """Makes a new target."""
         self._target = self._tracker.start(frame, box)
 
-    def follow(self, frame: ByteArray) -> tuple[Box, float]:
-        """The estimate's box and score."""
+    def follow(self, frame: ByteArray, time_s: float) -> Answer:
+        """The estimate's box, score and state."""
         assert self._target is not None, "start comes first"
-        estimate = self._tracker.follow(self._target, frame)
-        return estimate.box, estimate.score
+        estimate = self._tracker.follow(self._target, Picture.of(frame, time_s))
+        return Answer(estimate.box, estimate.score, estimate.state)
 
 
 def evaluate(
     trackers: Mapping[str, TrackerFactory],
-    sequences: Iterable[Sequence],
+    sequences: Iterable[Clip],
     progress: Callable[[str, str, int], None] = lambda sequence, tracker, done: None,
 ) -> dict[str, list[Run]]:
     """Runs every tracker over every sequence on one thread: name -> one Run per sequence, in the order given.
@@ -90,28 +102,33 @@ def evaluate(
     return runs
 
 
-def evaluate_model(tracker: Tracker, sequences: Iterable[Sequence]) -> list[Run]:
+def evaluate_model(tracker: Tracker, sequences: Iterable[Clip]) -> list[Run]:
     """Runs our tracker alone: one Run per sequence."""
     return evaluate({"model": lambda: ModelTracker(tracker)}, sequences)["model"]
 
 
-def run_sequence(tracker: SequenceTracker, sequence: Sequence) -> Run:
-    """Follows the first true box through the sequence and scores the boxes."""
-    frames = sequence.frames()
-    boxes, target_scores = [sequence.first_box.xywh()], [1.0]
-    tracker.start(next(frames), sequence.first_box)
+def run_sequence(tracker: SequenceTracker, clip: Clip) -> Run:
+    """Follows the first true box through the frames and scores the boxes."""
+    frames = clip.frames()
+    answers = [Answer(clip.first_box, 1.0, State.INITIALIZING)]
+    tracker.start(next(frames), clip.first_box)
     wall = cpu = 0.0
-    for frame in frames:
+    for index, frame in enumerate(frames, 1):
         wall_before, cpu_before = time.perf_counter(), time.process_time()
-        box, target_score = tracker.follow(frame)
+        answers.append(tracker.follow(frame, index / clip.fps))
         cpu += time.process_time() - cpu_before
         wall += time.perf_counter() - wall_before
-        boxes.append(box.xywh())
-        target_scores.append(target_score)
-    predicted = np.array(boxes, np.float64)
-    to_ms = 1000 / (len(boxes) - 1)
-    scores = score(predicted, sequence.truth)
-    return Run(sequence.name, predicted, np.array(target_scores), scores, wall * to_ms, cpu * to_ms)
+    predicted = np.array([answer.box.xywh() for answer in answers], np.float64)
+    to_ms = 1000 / (len(answers) - 1)
+    return Run(
+        clip.name,
+        predicted,
+        np.array([answer.score for answer in answers]),
+        score(predicted, clip.truth),
+        wall * to_ms,
+        cpu * to_ms,
+        recorded([answer.state for answer in answers], predicted, clip.truth, clip.fps),
+    )
 
 
 def score_boxes(folder: Path, sequences: Iterable[Sequence]) -> list[Run]:

@@ -10,7 +10,9 @@ from typing import Any
 import cv2
 
 from models.geometry import Box
+from models.presence import State
 from models.runtimes.base import ByteArray
+from training.evaluation.ope import Answer
 
 NANO_BACKBONE = "nanotrack_backbone_sim.onnx"
 NANO_HEAD = "nanotrack_head_sim.onnx"
@@ -44,14 +46,15 @@ class OpenCvTracker:
         x, y = max(box.x, 0.0), max(box.y, 0.0)
         self._tracker.init(frame, (round(x), round(y), max(1, round(right - x)), max(1, round(bottom - y))))
 
-    def follow(self, frame: ByteArray) -> tuple[Box, float]:
+    def follow(self, frame: ByteArray, time_s: float) -> Answer:
         """The newest box; the score is TrackerNano's own, for the others 1 when found and 0 when not."""
         found, box = self._tracker.update(frame)
         if found:
             self._box = Box(*map(float, box))
+        state = State.TRACKING if found else State.LOST
         if hasattr(self._tracker, "getTrackingScore"):
-            return self._box, float(self._tracker.getTrackingScore())
-        return self._box, float(found)
+            return Answer(self._box, float(self._tracker.getTrackingScore()), state)
+        return Answer(self._box, float(found), state)
 
 
 def peer_factory(peer: Peer, nano_folder: Path | None) -> Callable[[], OpenCvTracker]:

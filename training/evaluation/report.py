@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import cv2
 import numpy as np
 from rich.table import Table
 
+from training.evaluation.absences import kind_of, source_of
 from training.evaluation.metrics import METRICS, Scores, mean_scores
 from training.evaluation.ope import Run
+from training.evaluation.presence import FOUND_IOU, SHORTEST_ABSENCE_S, WRONG_LOCK_S, presence_figures
 from training.evaluation.sequences import write_boxes
 
 HEADINGS = {
@@ -36,7 +39,35 @@ DEFINITIONS = {
     "sr75": "share of frames with IoU > 0.75",
     "wall_ms": "wall time of a frame's tracker call on one thread, without reading and decoding",
     "cpu_ms": "processor time of the same call",
+    "presence": "what the states say beside the truth, in seconds of the sequences' own time; null where there is "
+    "nothing to divide by, or where more of the absences than the figure's share were never noticed or never ended",
+    "lost_precision": "share of the frames said to be lost in which the target is absent",
+    "lost_recall": "share of the frames without the target that are said to be lost",
+    "time_to_lost": f"from the target's disappearance to the first lost, for absences of {SHORTEST_ABSENCE_S:g} s and "
+    "more that begin while it is not lost",
+    "false_losses": "lost is said of a target that is there and under the box",
+    "wrong_locks": f"tracking is said for more than {WRONG_LOCK_S:g} s while the box misses the target or it is absent",
+    "time_to_found": f"from the target's return to the first result that is not lost with IoU >= {FOUND_IOU:g}",
+    "reacquired_precision": f"share of the reacquired results with IoU >= {FOUND_IOU:g}",
+    "f_score": "harmonic mean of the mean IoU over results that are not lost and over frames with the target",
 }
+LOST_HEADINGS = {
+    "lost_precision": "precision",
+    "lost_recall": "recall",
+    "time_to_lost_median": "median s",
+    "time_to_lost_p95": "p95 s",
+    "false_losses": "false",
+    "wrong_locks": "wrong",
+}
+FOUND_HEADINGS = {
+    "returns": "returns",
+    "found": "found",
+    "time_to_found_median": "median s",
+    "time_to_found_p90": "p90 s",
+    "reacquired_precision": "precision",
+    "f_score": "F",
+}
+"""The figures of the two tables of presence; JSON has all. Narrow enough for a terminal of 80 columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +86,13 @@ class Halves:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All runs of an evaluation: tracker's name -> one Run per sequence; `model` is the name of the judged one."""
+    """All runs of an evaluation: tracker's name -> one Run per sequence; `model` is the name of the judged one. `made`
+    are its runs over the sequences with made absences, which count for presence alone."""
 
     model: str
     runs: Mapping[str, Sequence[Run]]
     halves: Halves
+    made: Mapping[str, Sequence[Run]] = field(default_factory=dict)
 
     @property
     def beside(self) -> list[str]:
@@ -117,12 +150,61 @@ def half_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def presence_tables(evaluation: Evaluation) -> list[Table]:
+    """What the trackers say of their targets' presence, by half and by kind of absence; none without any absence."""
+    tables = []
+    for name in evaluation.runs:
+        rows = [
+            (kind, half, figures)
+            for kind, halves in _presence(evaluation, name).items()
+            for half, figures in halves.items()
+            if figures is not None and figures["absent_frames"]
+        ]
+        for what, headings in (("lost, and wrong locks", LOST_HEADINGS), ("found again", FOUND_HEADINGS)):
+            table = _table(f"{name}: {what}", "absences", ["half", *headings.values()])
+            for kind, half, figures in rows:
+                table.add_row(kind, half, *(_shown(figures[key]) for key in headings))
+            if rows:
+                tables.append(table)
+    return tables
+
+
+def _presence(evaluation: Evaluation, name: str) -> dict[str, dict[str, dict[str, Any] | None]]:
+    """Kind of absence (`real`: the sequences as they are) -> half -> figures."""
+    kinds: dict[str, list[Run]] = {"real": list(evaluation.runs[name])}
+    for run in evaluation.made.get(name, ()):
+        kinds.setdefault(kind_of(run.sequence), []).append(run)
+    halves = {"tuning": evaluation.halves.tuning, "held-out": evaluation.halves.held_out}
+    return {
+        kind: {half: _presence_of(_of(runs, names)) for half, names in halves.items()} for kind, runs in kinds.items()
+    }
+
+
+def _presence_of(runs: Sequence[Run]) -> dict[str, Any] | None:
+    records = [run.presence for run in runs if run.presence is not None]
+    return presence_figures(records) if records else None
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else "never" if value == math.inf else f"{value:.2f}"
+
+
+def _finite(value: Any) -> Any:
+    """Numbers as JSON has them: rounded, and null for what never happened."""
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return {key: _finite(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
 def _tracker_json(evaluation: Evaluation, name: str) -> dict[str, Any]:
     runs = evaluation.runs[name]
     return {
         "mean": _mean_json(runs),
         "tuning_half": _mean_json(_of(runs, evaluation.halves.tuning)),
         "held_out_half": _mean_json(_of(runs, evaluation.halves.held_out)),
+        "presence": _finite(_presence(evaluation, name)),
         "sequences": {run.sequence: _run_json(run.scores, run.wall_ms, run.cpu_ms) for run in runs},
     }
 
@@ -140,7 +222,7 @@ def _run_json(scores: Scores, wall_ms: float | None, cpu_ms: float | None) -> di
 
 
 def _of(runs: Sequence[Run], names: frozenset[str]) -> list[Run]:
-    return [run for run in runs if run.sequence in names]
+    return [run for run in runs if source_of(run.sequence) in names]
 
 
 def _mean_time(runs: Sequence[Run], field: str) -> float | None:

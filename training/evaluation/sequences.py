@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +19,9 @@ from training.evaluation.metrics import scored_frames
 
 TRUTH_FILE = "groundtruth.txt"
 FRAME_FOLDER = "img"
+META_FILE = "meta.json"
+USUAL_FPS = 25.0
+"""Frames per second of a sequence that does not say."""
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 FRAME_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 """Boxes are drawn on the pixels as stored, so a camera's orientation tag must not turn the frame."""
@@ -26,6 +31,29 @@ class SequenceInvalid(ValueError):
     """A folder is no sound sequence; the message names the file and the line."""
 
 
+class Clip(Protocol):
+    """What a tracker is run over: frames and the (N, 4) true boxes, NaN where the target is absent."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def truth(self) -> NDArray[np.float64]:
+        """(N, 4) x, y, w, h in pixels, one for each frame."""
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+
+    @property
+    def first_box(self) -> Box:
+        """The box that a tracker is started with."""
+
+    def frames(self) -> Iterator[ByteArray]:
+        """The frames in order, (H, W, 3) uint8 BGR, made one by one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sequence:
     """One sequence: its frames' paths in order and the (N, 4) true boxes, NaN where the target is absent."""
@@ -33,6 +61,7 @@ class Sequence:
     name: str
     frame_paths: tuple[Path, ...]
     truth: NDArray[np.float64]
+    fps: float = USUAL_FPS
 
     @property
     def first_box(self) -> Box:
@@ -67,7 +96,7 @@ def read_sequence(folder: Path) -> Sequence:
         raise SequenceInvalid(f"{truth_path}, line 1: the first box must have numbers and a width and height above 0")
     if not scored_frames(truth).any():
         raise SequenceInvalid(f"{truth_path}: no frame after the first has a box: nothing to score")
-    return Sequence(folder.resolve().name, frames, truth)
+    return Sequence(folder.resolve().name, frames, truth, _fps(folder / META_FILE))
 
 
 def frame_paths(folder: Path) -> list[Path]:
@@ -106,6 +135,21 @@ def write_boxes(path: Path, boxes: NDArray[np.float64]) -> None:
     """One x,y,w,h per line with four decimals: as exact as the 1e-3 px to which trackers are compared."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes), encoding="utf-8")
+
+
+def _fps(path: Path) -> float:
+    """`fps` of the sequence's meta.json, where there is one and it says so."""
+    if not path.is_file():
+        return USUAL_FPS
+    try:
+        fps = json.loads(path.read_text(encoding="utf-8")).get("fps")
+    except (ValueError, AttributeError) as error:
+        raise SequenceInvalid(f"{path}: is no JSON object: {error}") from error
+    if fps is None:
+        return USUAL_FPS
+    if not isinstance(fps, int | float) or not 0 < fps <= 1000:
+        raise SequenceInvalid(f"{path}: fps is {fps!r}; expected a number above 0")
+    return float(fps)
 
 
 def _box_row(path: Path, number: int, line: str) -> list[float]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from lockon_client import errors, images, messages, protocol
-from lockon_client.messages import Box, NextWindow, Result, State
+from lockon_client.messages import Box, Credit, NextWindow, Result, State, Welcome
 from lockon_client.windows import Placement
 
 RESULT = {
@@ -63,20 +63,40 @@ def test_what_breaks_the_protocol_closes_the_stream(text: str) -> None:
 
 
 def test_the_window_opens_when_results_are_read_and_passes_over_dropped_frames() -> None:
-    window = protocol.FrameWindow(protocol.LIVE_WINDOW)
+    window = protocol.FrameWindow(2)
     assert [window.sent(), window.sent()] == [1, 2]
     assert not window.has_room(0)
-    assert window.has_room(1), "an operation may wait for a frame"
+    assert not window.has_room(1), "the server's credit holds for frames of which an operation waits for one, too"
+    assert window.has_room(0, given_up=1)
     assert window.answered(2) == (1,)
     assert window.unanswered == 0
     assert window.has_room(0)
     assert not window.expects(1)
     window.sent()
     assert not window.has_room(0), "one result is unread and one frame unanswered"
+    assert window.has_room(1), "results that nobody reads hold no operation back"
     window.read()
     assert window.has_room(0)
     window.refused(3)
     assert window.unanswered == 0
+
+
+def test_the_window_is_as_large_as_the_server_says_and_forgets_what_gets_no_result() -> None:
+    window = protocol.FrameWindow(4)
+    assert [window.sent() for _ in range(4)] == [1, 2, 3, 4]
+    window.size = 2
+    window.done(2)
+    assert (window.unanswered, window.has_room(0)) == (2, False)
+    window.size = 3
+    assert window.has_room(0)
+
+
+def test_credit_comes_with_the_welcome_and_alone() -> None:
+    welcome = {"type": "welcome", "session": "ses_1", "model": {"id": "m"}, "credit": {"frames": 4, "must": 8}}
+    parsed = messages.parse(json.dumps(welcome), 0, 0)
+    assert isinstance(parsed, Welcome)
+    assert parsed.credit == Credit(4, 8)
+    assert messages.parse('{"type":"credit","frames":2,"must":8,"done_seq":7}', 0, 0) == Credit(2, 8, 7)
 
 
 @pytest.mark.parametrize(

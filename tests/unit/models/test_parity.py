@@ -19,9 +19,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from models.networks import build
-from models.networks.exporting import BOX_TOLERANCE_PX, SCORE_TOLERANCE, answer, example, write_graphs
+from models.networks.exporting import answer, example, write_graphs
 from models.package import DEFAULT_MODEL, WEIGHTS, find_package, package_graphs
 from models.runtimes.base import Best
+from models.runtimes.comparing import BOX_TOLERANCE_PX, SCORE_TOLERANCE
 from models.runtimes.kinds import GraphFormat, Precision, RuntimeKind
 from models.runtimes.opening import Graphs
 from models.runtimes.torch import TorchRuntime

@@ -14,13 +14,15 @@ import cv2
 import numpy as np
 import pytest
 
+from models.frames import Picture
 from models.geometry import Box, intersection_over_union
 from models.package import load_tracker
-from models.presence import State
+from models.presence import Presence, State
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.runtimes.dummy import DUMMY_SPEC
+from models.searching import Search
 from models.spec import LongTermSpec, LoopSpec, LostSearch, MemorySpec, PresenceSpec, SmallTargetSpec
-from models.target import TargetInvalid
+from models.target import Target, TargetInvalid
 from models.tracker import Tracker
 
 SQUARES = (
@@ -85,7 +87,14 @@ SPEC = replace(
     DUMMY_SPEC,
     loop=LoopSpec(penalty_k=0.1, window_influence=0.3, size_lr=0.5, min_size=4.0),
     presence=PresenceSpec(
-        lost=0.4, leave=0.4, enter=0.6, reacquire=0.8, lost_after=2, reacquire_after=1, search=LostSearch.AROUND
+        lost=0.4,
+        fallen=0.0,
+        leave=0.4,
+        enter=0.6,
+        reacquire=0.8,
+        lost_after_s=0.08,
+        reacquire_after=1,
+        search=LostSearch.AROUND,
     ),
 )
 STAYING = replace(SPEC, presence=replace(SPEC.presence, search=LostSearch.STAY))
@@ -111,13 +120,15 @@ def test_a_target_that_disappears_is_lost_and_found_again_where_it_was() -> None
     empty = np.random.default_rng(6).integers(0, 50, frame.shape, dtype=np.uint8)
     target = tracker.start(frame, drawn_box(0, 0))
     seen = [tracker.follow(target, frame).state for _ in range(2)]
-    unseen = [tracker.follow(target, empty) for _ in range(DUMMY_SPEC.presence.lost_after + 5)]
-    again = [tracker.follow(target, frame) for _ in range(DUMMY_SPEC.presence.reacquire_after + 1)]
+    unseen = [tracker.follow(target, empty) for _ in range(20)]
+    # The first look may have gone beside the last place.
+    again = [tracker.follow(target, frame) for _ in range(DUMMY_SPEC.presence.reacquire_after + 2)]
     assert seen == [State.TRACKING] * 2
     assert unseen[0].state is State.UNCERTAIN
     assert [estimate.state for estimate in unseen[-6:]] == [State.LOST] * 6
     assert len({estimate.box for estimate in unseen[-6:]}) == 1
-    assert [estimate.state for estimate in again[-2:]] == [State.REACQUIRED, State.TRACKING]
+    assert [estimate.state for estimate in again].count(State.REACQUIRED) == 1
+    assert again[-1].state is State.TRACKING
     assert overlap(again[-1].box, drawn_box(0, 0)) > 0.7
 
 
@@ -192,15 +203,60 @@ def test_the_box_of_a_lost_target_stays_and_a_good_candidate_is_searched_at_the_
 
 def test_without_a_candidate_the_search_goes_round_the_last_place() -> None:
     tracker = Tracker(SPEC, ScriptedRuntime([112, 112, 30, 30, 0.1, 1.0]))
-    target = tracker.start(FRAME, BOX)
+    frame = np.full((480, 640, 3), 90, np.uint8)
+    target = tracker.start(frame, BOX)
     for _ in range(2):
-        tracker.follow(target, FRAME)
+        tracker.follow(target, frame)
     places = []
     for _ in range(8):
         places.append(target.place)
-        tracker.follow(target, FRAME)
+        tracker.follow(target, frame)
     assert [place == target.box for place in places] == [True, False] * 4
     assert len({(place.cx, place.cy) for place in places}) == 5
+
+
+def test_a_target_that_comes_back_elsewhere_in_the_frame_is_found_by_the_global_search() -> None:
+    tracker = load_tracker("dummy")
+    frame, far = drawn_frame(0), np.random.default_rng(6).integers(0, 50, (1080, 1920, 3), dtype=np.uint8)
+    far[900:948, 1700:1748] = frame[30:78, 100:148]
+    near = far.copy()
+    near[900:948, 1700:1748] = far[800:848, 1700:1748]
+    near[30:78, 100:148] = frame[30:78, 100:148]
+    target = tracker.start(near, Box(100, 30, 48, 48))
+    assert tracker.follow(target, near).search is Search.LOCAL
+    searches = [tracker.follow(target, far).search for _ in range(70)]
+    assert list(dict.fromkeys(searches)) == [Search.LOCAL, Search.WIDE, Search.GLOBAL]
+    found = next(each for each in (tracker.follow(target, far) for _ in range(900)) if each.state is State.REACQUIRED)
+    assert overlap(found.box, Box(1700, 900, 48, 48)) > 0.7
+
+
+def long_lost(runtime: ScriptedRuntime) -> tuple[Tracker, Target]:
+    """A target that was lost long ago."""
+    tracker = Tracker(SPEC, runtime)
+    target = tracker.start(FRAME, BOX)
+    target.presence = Presence(State.LOST, low_s=60.0, looks=4)
+    return tracker, target
+
+
+def test_times_of_the_frames_decide_when_a_target_is_lost() -> None:
+    tracker = Tracker(replace(SPEC, presence=replace(SPEC.presence, lost_after_s=0.5)), ScriptedRuntime([0.1] * 6))
+    slow, fast = tracker.start(FRAME, BOX), tracker.start(FRAME, BOX)
+    found = [
+        tracker.step([(slow, Picture.of(FRAME, index / 10)), (fast, Picture.of(FRAME, index / 100))])
+        for index in range(20)
+    ]
+    states = [[estimate.state for estimate in target] for target in zip(*found, strict=True)]
+    assert [each.index(State.LOST) if State.LOST in each else None for each in states] == [5, None]
+
+
+def test_something_a_little_like_the_target_is_looked_at_more_closely_once() -> None:
+    tracker, target = long_lost(ScriptedRuntime([132, 112, 30, 30, 0.7, 1.0]))
+    places = []
+    for _ in range(4):
+        tracker.follow(target, FRAME)
+        places.append((target.presence.closer, target.place.size == target.box.size))
+    assert [closer for closer, _ in places] == [True, False, True, False]
+    assert all(same_size for _, same_size in places)
 
 
 def test_a_search_that_stays_follows_the_network_while_lost_as_the_published_loops_do() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.protocol.header import (
+    MAGIC,
     Flag,
     FrameHeader,
     FrameRejected,
@@ -22,6 +24,7 @@ from service.protocol.images import ImageKind, ImageRefused, read_image_header
 from tests.drawing import Drawing, encoded
 
 IMAGE = Drawing().jpeg(0)
+FILES = {extension: encoded(Drawing().frame(0), extension) for extension in (".jpg", ".png", ".webp")}
 GOLDEN = [
     ("4c4b4f4e 01000400 01000000 00000000 40420f00 00000000 00000000 0005d002", None),
     ("4c4b4f4e 01010501 d2040000 40014001 878ad704 00000000 1a016000 0005d002", None),
@@ -76,7 +79,7 @@ def test_any_bytes_are_read_or_rejected(data: bytes, start: bytes) -> None:
 @given(st.integers(0, len(IMAGE)), st.sampled_from([".jpg", ".png", ".webp"]))
 def test_a_header_cut_anywhere_is_read_or_refused(length: int, extension: str) -> None:
     try:
-        header = read_image_header(encoded(Drawing().frame(0), extension)[:length])
+        header = read_image_header(FILES[extension][:length])
     except ImageRefused:
         return
     assert (header.width, header.height) == (320, 240)
@@ -145,3 +148,37 @@ def test_a_message_that_claims_to_be_a_window_is_counted_as_one() -> None:
     assert claims_window(window(b""))
     assert not claims_window(window(b"")[:5])
     assert not claims_window(IMAGE)
+
+
+def message(
+    file: bytes, *, version: int = 1, kind: int = 0, flags: int = 0, seq: int = 5, magic: bytes = MAGIC
+) -> bytes:
+    """A binary message, packed by hand."""
+    return magic + struct.pack("<BBHIHHQHHHH", version, kind, flags, seq, *[0] * 7) + file
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        *[(message(b"")[:length], "too_short") for length in (0, 1, 31, 32)],
+        (message(IMAGE, magic=b"LKOM", version=9), "bad_magic"),
+        *[(message(IMAGE, version=version, kind=9), "unsupported_version") for version in (0, 2, 255)],
+        *[(message(IMAGE, kind=kind, flags=16), "unsupported_kind") for kind in (2, 255)],
+        *[(message(IMAGE, seq=seq), "seq_not_increasing") for seq in (0, 3, 4)],
+        (message(b"GIF89a" + IMAGE), "unsupported_media"),
+    ],
+)
+def test_a_message_is_rejected_for_its_first_fault(data: bytes, reason: str) -> None:
+    with pytest.raises(FrameRejected) as rejection:
+        read_frame(data, 4, 10**6, 0.0)
+    assert rejection.value.reason == reason
+
+
+@pytest.mark.parametrize("bit", range(16))
+def test_unknown_critical_flags_are_refused_and_others_ignored(bit: int) -> None:
+    data = message(IMAGE, flags=1 << bit)
+    if 3 <= bit <= 7:
+        with pytest.raises(FrameRejected, match="critical"):
+            read_frame(data, -1, 10**6, 0.0)
+    else:
+        assert read_frame(data, -1, 10**6, 0.0).must_process is (bit == 0)

@@ -34,7 +34,7 @@ def test_an_operation_is_read() -> None:
         ('{"type":"targets.set","op":"a","targets":[{"box":[1]}]}', "bad_box", "/targets/0/box", "a"),
         ('{"type":"target.remove","id":"a"}', "not_allowed", "/op", None),
         ('{"type":"ping","n":"1"}', "not_allowed", "/n", None),
-        ('{"type":"hello","resume":{}}', "unknown_field", "/resume", None),
+        ('{"type":"hello","resume":{}}', "not_allowed", "/resume/token", None),
         ('{"type":7}', "malformed_message", "/type", None),
     ],
 )

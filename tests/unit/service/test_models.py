@@ -20,6 +20,7 @@ from models.runtimes.dummy import DUMMY_SPEC, DummyRuntime
 from models.runtimes.kinds import RuntimeUnavailable
 from models.spec import LongTermSpec, LostSearch
 from models.tracker import Tracker
+from service.engine.batching import measured_curve
 from service.engine.decoding import HostDecoder
 from service.engine.models import (
     MAX_MODELS,
@@ -197,10 +198,10 @@ LONG_TERM = replace(
 )
 
 
-def test_every_size_of_crops_is_warmed_with_every_size_of_batch() -> None:
+def test_every_size_of_crops_is_searched_once_before_a_model_is_offered() -> None:
     runtime = CountingRuntime()
-    Stepper(Tracker(LONG_TERM, runtime), HostDecoder()).warm_up(2)
-    assert runtime.sizes == [224, 448, 224, 448]
+    measured_curve(Tracker(LONG_TERM, runtime), 1)
+    assert runtime.sizes == [224, 448, 224, 224, 224]
 
 
 def test_the_time_of_a_step_that_searches_twice_is_that_of_both_searches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,17 @@ from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.runtimes.kinds import Precision
 from models.tracker import Tracker
+from service.engine.batching import BatchCurve
 from service.engine.decoding import HostDecoder
 from service.engine.models import Models
 from service.engine.outbox import CloseOrder, Outbox
 from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
+from service.engine.session import Session
 from service.protocol.messages import CreateRequest, TargetRequest
 from service.settings import LimitSettings
-from service.telemetry.metrics import Metrics, ModelTally
+from service.telemetry.metrics import Metrics
+from service.telemetry.tally import ModelTally
 from tests.drawing import Drawing
 from tests.waiting import until
 
@@ -46,13 +49,13 @@ class RecordingRuntime:
         return self._inner.search(features, crops, size, loop)
 
 
-async def _serving(tracker: Tracker, *names: str) -> tuple[Registry, Scheduler]:
-    """One worker, batches of two, and that tracker under each of the names."""
+async def _serving(tracker: Tracker, *names: str, largest: int = 2) -> tuple[Registry, Scheduler]:
+    """One worker, batches of two targets, and that tracker under each of the names."""
     metrics = Metrics()
     models = Models(lambda _: tracker, HostDecoder(), 2, (), metrics)
     for name in names:
-        await models.load(name)
-    scheduler = Scheduler(1, 2, asyncio.get_running_loop(), metrics)
+        (await models.load(name)).curve = BatchCurve({}, largest)
+    scheduler = Scheduler(1, asyncio.get_running_loop(), metrics)
     return Registry(models, LimitSettings(), scheduler, metrics), scheduler
 
 
@@ -79,6 +82,34 @@ async def test_each_session_gets_its_turn_before_any_gets_a_second_one() -> None
     assert all(max(counts) - min(counts) <= 1 for counts in served)
     assert [session.counters.processed for session in sessions] == [4] * 5
     assert max(runtime.sizes) == 2
+
+
+async def test_a_batch_is_limited_by_its_targets_and_holds_one_model() -> None:
+    runtime = RecordingRuntime()
+    runtime.gate.set()
+    registry, scheduler = await _serving(Tracker(load_tracker("dummy").spec, runtime), "a", "b", largest=4)
+    drawing = Drawing()
+    box = list(drawing.box(0).xywh())
+
+    def session(model: str, targets: int) -> Session:
+        request = CreateRequest(model=model, mode="every", targets=[TargetRequest(box=box) for _ in range(targets)])
+        return registry.create(request)
+
+    sessions = [session("a", 2), session("a", 2), session("b", 1), session("a", 4)]
+    for each in sessions:
+        each.receive(drawing.jpeg(0), 0.0)
+    await until(lambda: not any(each.waiting for each in sessions))
+    runtime.gate.clear()
+    runtime.sizes.clear()
+    blocker = session("b", 1)
+    blocker.receive(drawing.jpeg(0), 0.0)
+    for each in sessions:
+        each.receive(drawing.jpeg(1), 0.0)
+    runtime.gate.set()
+    await until(lambda: not any(each.waiting for each in [*sessions, blocker]))
+    scheduler.stop(1.0)
+    # Two sessions with two targets each are as many as may go together; the one with four is next, then model b.
+    assert runtime.sizes == [4, 4, 1]
 
 
 class FaultyTally(ModelTally):

@@ -26,10 +26,14 @@ STEPPER = Stepper(TRACKER, HostDecoder())
 BOX = list(DRAWING.box(0).xywh())
 
 
+def model() -> Model:
+    """The dummy, as the engine has it."""
+    return Model("m", TRACKER, STEPPER, Metrics().tally("m"))
+
+
 def _session(*targets: TargetRequest, **request: Any) -> Session:
-    model = Model("m", TRACKER, STEPPER, Metrics().tally("m"))
     create = CreateRequest(targets=list(targets), **request)
-    session = Session("ses_1", create, model, LimitSettings(must_queue=3), lambda _session: None, 0.0)
+    session = Session("ses_1", create, model(), LimitSettings(must_queue=3), lambda _session: None, 0.0)
     session.attach(Outbox(1000), 0.0)
     return session
 

@@ -95,7 +95,7 @@ def boxes(model: Tracker, decoder: HostDecoder, starts: Sequence[Box], frames: S
     stepper, targets = Stepper(model, decoder), followed(model, starts)
     found: list[Box] = []
     for each in frames:
-        (outcome,) = stepper.run([Job("s", each, targets, (), 0.0)])
+        (outcome,) = stepper.run([Job("s", each, targets, ())])
         assert outcome.undecodable is None
         assert not outcome.internal
         assert outcome.timings.decode > 0
@@ -169,7 +169,7 @@ def test_a_window_gives_the_boxes_of_the_frame_it_was_cut_from() -> None:
         pixels = drawn(index)[part.y : part.y + part.height, part.x : part.x + part.width]
         window = Placement(part.x, part.y, part.width, part.height, WIDTH, HEIGHT)
         sent = frame(encoded(pixels, ".png"), index, window)
-        (outcome,) = stepper.run([Job("s", sent, targets, (), 0.0)])
+        (outcome,) = stepper.run([Job("s", sent, targets, ())])
         found += [estimate.box for _, _, estimate in outcome.estimates if estimate is not None]
     full = [frame(encoded(drawn(index), ".png"), index) for index in range(1, 7)]
     assert found == boxes(model, HostDecoder(), STARTS[:1], full)

@@ -10,6 +10,7 @@ from time import perf_counter
 import pytest
 
 from models.package import load_tracker
+from service.engine.batching import BatchCurve
 from service.engine.decoding import HostDecoder
 from service.engine.jobs import Job, Outcome
 from service.engine.models import Model
@@ -43,11 +44,11 @@ class PanickingStepper(Stepper):
 
 
 def _model(stepper: Stepper) -> Model:
-    return Model("m", load_tracker("dummy"), stepper, Metrics().tally("m"))
+    return Model("m", load_tracker("dummy"), stepper, Metrics().tally("m"), BatchCurve({}, 2))
 
 
 def _job() -> Job:
-    return Job("ses_1", None, (), (), 0.0)
+    return Job("ses_1", None, (), ())
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

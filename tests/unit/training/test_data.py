@@ -13,7 +13,8 @@ import torch
 
 from models.spec import SpecInvalid
 from training.augment import Pairs, augment, to_device
-from training.datasets.shards import ShardInvalid, read_shards
+from training.datasets.sources import DataSet, read_source
+from training.datasets.tracks import DataInvalid, decoded
 from training.recipe import Recipe, read_recipe
 from training.sampling import PairSampler
 
@@ -27,8 +28,11 @@ def recipe() -> Recipe:
 
 @pytest.fixture(scope="module")
 def sampler(shards: Path, recipe: Recipe) -> PairSampler:
-    data = read_shards(shards, min_side=14)
-    return PairSampler(data, recipe.data, recipe.augment, recipe.model.crop, seed=3)
+    return PairSampler([opened(shards)], recipe.data, recipe.augment, recipe.model.crop, seed=3)
+
+
+def opened(shards: Path) -> DataSet:
+    return DataSet.of(read_source(shards), min_side=14)
 
 
 def quiet(recipe: Recipe) -> Recipe:
@@ -40,16 +44,16 @@ def quiet(recipe: Recipe) -> Recipe:
 
 
 def test_shards_give_tracks_and_stills_without_tiny_boxes(shards: Path) -> None:
-    data = read_shards(shards, min_side=14)
+    data = opened(shards)
     assert len(data.pictures) == 18
     assert [len(track.views) for track in data.tracks] == [3, 3, 3, 3]
     assert len(data.stills) == 6
-    assert data.pictures[0].shape == (160, 200, 3)
+    assert decoded(*data.pictures.locate(17)).shape == (160, 200, 3)
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no \*\.tar"):
-        read_shards(tmp_path, 14)
+    with pytest.raises(DataInvalid, match="holds none of GOT-10k"):
+        read_source(tmp_path)
 
 
 def test_a_description_without_its_picture_is_refused(tmp_path: Path) -> None:
@@ -57,8 +61,8 @@ def test_a_description_without_its_picture_is_refused(tmp_path: Path) -> None:
         member = tarfile.TarInfo("x.json")
         member.size = 2
         tar.addfile(member, io.BytesIO(b"{}"))
-    with pytest.raises(ShardInvalid, match=r"a\.tar: x\.json does not follow its picture"):
-        read_shards(tmp_path, 14)
+    with pytest.raises(DataInvalid, match=r"a\.tar: x\.json does not follow its picture"):
+        read_source(tmp_path)
 
 
 def test_the_same_step_gives_the_same_pairs_and_another_step_others(sampler: PairSampler) -> None:
@@ -70,7 +74,7 @@ def test_the_same_step_gives_the_same_pairs_and_another_step_others(sampler: Pai
 
 def test_an_undisturbed_pair_shows_the_target_at_half_the_template(shards: Path, recipe: Recipe) -> None:
     calm = quiet(recipe)
-    sampler = PairSampler(read_shards(shards, 14), calm.data, calm.augment, calm.model.crop, seed=3)
+    sampler = PairSampler([opened(shards)], calm.data, calm.augment, calm.model.crop, seed=3)
     batch = sampler.batch(0, 4)
     sides = batch.boxes[:, 2:] - batch.boxes[:, :2]
     np.testing.assert_allclose((batch.boxes[:, :2] + batch.boxes[:, 2:]) / 2, 112, atol=1e-3)
@@ -83,10 +87,10 @@ def test_an_undisturbed_pair_shows_the_target_at_half_the_template(shards: Path,
 
 
 def test_negatives_from_a_single_scene_are_refused(shards: Path, recipe: Recipe) -> None:
-    data = read_shards(shards, min_side=14)
+    data = opened(shards)
     lonely = dataclasses.replace(data, tracks=data.tracks[:1], stills=data.tracks[:1])
     only_negatives = dataclasses.replace(recipe.data, negative_share=1.0)
-    sampler = PairSampler(lonely, only_negatives, recipe.augment, recipe.model.crop, seed=3)
+    sampler = PairSampler([lonely], only_negatives, recipe.augment, recipe.model.crop, seed=3)
     with pytest.raises(ValueError, match="negative_share"):
         sampler.batch(0, 1)
 
@@ -108,7 +112,7 @@ def test_disturbed_pairs_keep_their_shape_and_repeat_with_their_seed(sampler: Pa
 def test_a_flip_moves_the_box_with_its_pixels(shards: Path, recipe: Recipe) -> None:
     calm = quiet(recipe)
     aside = dataclasses.replace(calm.augment, shift=0.2)
-    sampler = PairSampler(read_shards(shards, 14), calm.data, aside, calm.model.crop, seed=3)
+    sampler = PairSampler([opened(shards)], calm.data, aside, calm.model.crop, seed=3)
     batch = sampler.batch(1, 8)
     pairs = augment(to_device(batch, torch.device("cpu")), calm.augment, torch.Generator().manual_seed(0))
     turned = [row for row in range(8) if pairs.boxes[row, 0] != float(batch.boxes[row, 0])]

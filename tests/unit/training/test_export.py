@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from models.geometry import Box
-from models.networks.exporting import Difference
 from models.package import DEFAULT_MODEL, PackageInvalid, find_package, load_tracker, read_package, write_package
+from models.runtimes.comparing import Difference
 from models.runtimes.kinds import GraphFormat, RuntimeKind
 from models.variants import VARIANTS
 from service.cli import app

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -14,21 +19,28 @@ from models.package import load_tracker, read_package
 from models.runtimes.kinds import GraphFormat
 from training import checkpoint
 from training.export import export
-from training.fit import train
+from training.fit import TrainingFailed, train
+from training.model_card import origin
 
 RECIPE = Path(__file__).parents[3] / "training" / "recipes" / "siamfcpp_light.toml"
+
+
+def changed(recipe: Path, out: Path, **values: object) -> Path:
+    """The recipe with other values; strings as they stand in TOML."""
+    text = recipe.read_text()
+    for key, value in values.items():
+        text, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+        assert count == 1, key
+    out.write_text(text)
+    return out
 
 
 @pytest.fixture(scope="module")
 def recipe(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped recipe on the drawn data, with four steps of four pairs."""
-    text = RECIPE.read_text().replace("$LOCKON_SHARED/data/train", str(shards))
-    for old, new in (("4500", "4"), ("batch = 32", "batch = 4"), ("frozen_steps = 500", "frozen_steps = 1")):
-        assert old in text
-        text = text.replace(old, new)
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
-    path.write_text(text.replace("warmup_steps = 200", "warmup_steps = 1"))
-    return path
+    path.write_text(RECIPE.read_text().replace("$LOCKON_SHARED/data/train", str(shards)))
+    return changed(path, path, steps=4, batch=4, frozen_steps=1, warmup_steps=1, decay_steps=3)
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +49,112 @@ def trained(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(recipe, tmp_path_factory.mktemp("run"))
 
 
+def assert_same_weights(one: Path, other: Path) -> None:
+    """Of the network and of their average, bit for bit, after the same number of steps."""
+    first, second = checkpoint.load(one), checkpoint.load(other)
+    assert first["step"] == second["step"]
+    for part in ("network", "average"):
+        assert first[part].keys() == second[part].keys()
+        for key, value in second[part].items():
+            assert torch.equal(first[part][key], value), f"{part}: {key}"
+
+
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(recipe: Path, trained: Path, tmp_path: Path) -> None:
     train(recipe, tmp_path, steps=2)
-    resumed = checkpoint.load(train(recipe, tmp_path, resume=True))
-    whole = checkpoint.load(trained)
-    assert resumed["step"] == whole["step"] == 4
-    for part in ("network", "average"):
-        for key, value in whole[part].items():
-            assert torch.equal(resumed[part][key], value), f"{part}: {key}"
+    assert_same_weights(train(recipe, tmp_path, resume=True), trained)
+
+
+def test_pairs_drawn_by_processes_teach_the_same(recipe: Path, trained: Path, tmp_path: Path) -> None:
+    assert_same_weights(train(changed(recipe, tmp_path / "workers.toml", workers=2), tmp_path / "run"), trained)
+
+
+def in_another_process(recipe: Path, out: Path) -> subprocess.Popen[bytes]:
+    """A run in a process of its own that has written its first checkpoint."""
+    program = "import sys, pathlib, torch, training.fit; torch.set_num_threads(int(sys.argv[3]));"
+    program += "training.fit.train(*map(pathlib.Path, sys.argv[1:3]))"
+    arguments = [sys.executable, "-c", program, str(recipe), str(out), str(torch.get_num_threads())]
+    process = subprocess.Popen(arguments, cwd=RECIPE.parents[2])
+    while not (out / checkpoint.LAST).exists():
+        with pytest.raises(subprocess.TimeoutExpired):  # it lives
+            process.wait(0.02)
+    return process
+
+
+def test_a_run_goes_on_to_the_same_weights_whenever_it_was_killed(recipe: Path, tmp_path: Path) -> None:
+    often = changed(recipe, tmp_path / "often.toml", steps=8, decay_steps=7, checkpoint_every=1)
+    killed = in_another_process(often, tmp_path / "killed")
+    killed.kill()
+    killed.wait()
+    resumed = train(often, tmp_path / "killed", resume=True)
+    assert_same_weights(resumed, train(often, tmp_path / "whole"))
+
+
+def test_a_run_that_is_asked_to_end_leaves_a_checkpoint_of_its_last_step(recipe: Path, tmp_path: Path) -> None:
+    endless = changed(recipe, tmp_path / "endless.toml", steps=1_000_000, checkpoint_every=3)
+    asked = in_another_process(endless, tmp_path / "run")
+    asked.send_signal(signal.SIGTERM)
+    assert asked.wait() == 0
+    content = checkpoint.load(tmp_path / "run" / checkpoint.LAST)
+    assert content["pairs"] == content["step"] * 4
+
+
+def test_a_run_begins_with_the_averaged_weights_of_another_and_counts_its_pairs(
+    recipe: Path, trained: Path, tmp_path: Path
+) -> None:
+    still = changed(recipe, tmp_path / "still.toml", start=f'"{trained}"', learning_rate=0.0)
+    first, second = checkpoint.load(trained), checkpoint.load(train(still, tmp_path / "run", steps=1))
+    key = "head.fuse.0.0.weight"
+    assert torch.equal(second["network"][key], first["average"][key])
+    assert not torch.equal(second["network"][key], first["network"][key])
+    assert (first["pairs"], second["pairs"], second["step"]) == (16, 20, 1)
+    assert [stage["recipe"]["fit"]["start"] for stage in second["stages"]] == ["", str(trained)]
+
+
+def test_a_changed_recipe_is_told_in_the_checkpoint(recipe: Path, tmp_path: Path) -> None:
+    train(recipe, tmp_path / "run", steps=1)
+    slower = changed(recipe, tmp_path / "slower.toml", learning_rate=1e-5)
+    content = checkpoint.load(train(slower, tmp_path / "run", resume=True, steps=2))
+    assert [(stage["from_step"], stage["recipe"]["fit"]["learning_rate"]) for stage in content["stages"]] == [
+        (0, 2e-3),
+        (1, 1e-5),
+    ]
+    assert content["optimiser"]["param_groups"][-1]["base_rate"] == 1e-5
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text()) == content["recipe"]
+
+
+def test_numbers_that_are_none_end_the_run_and_their_batch_is_kept(recipe: Path, trained: Path, tmp_path: Path) -> None:
+    content = checkpoint.load(trained)
+    content["average"]["head.score.bias"].fill_(float("nan"))
+    poisoned = checkpoint.save(tmp_path / "poisoned.pt", content)
+    broken = changed(recipe, tmp_path / "broken.toml", start=f'"{poisoned}"')
+    with pytest.raises(TrainingFailed, match=r"step 0: the loss is nan; its batch is .*bad-batch\.pt"):
+        train(broken, tmp_path / "run")
+    batch = checkpoint.load(tmp_path / "run" / "bad-batch.pt")
+    assert batch["step"] == 0
+    assert batch["searches"].shape == (4, 224, 224, 3)
+    assert batch["boxes"].shape == (4, 4)
+
+
+def test_averaged_weights_are_kept_on_the_way_with_all_that_a_package_tells(recipe: Path, tmp_path: Path) -> None:
+    keeping = changed(recipe, tmp_path / "keeping.toml", snapshot_every=2, checkpoint_every=2)
+    last = checkpoint.load(train(keeping, tmp_path / "run"))
+    kept = sorted((tmp_path / "run").glob("average-*.pt"))
+    assert [path.name for path in kept] == ["average-00000002.pt", "average-00000004.pt"]
+    content = checkpoint.load(kept[-1])
+    assert torch.equal(content["average"]["head.score.bias"], last["average"]["head.score.bias"])
+    assert content["recipe"] == last["recipe"]
+    assert "optimiser" not in content
+    assert origin(checkpoint.load(kept[0]))["pairs"] == 8
+
+
+def test_a_run_tells_its_pace_and_losses(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(recipe, tmp_path, steps=2)
+    told = capsys.readouterr().err
+    assert re.search(
+        r"step 2/4  [\d.]+ pairs/s  data wait \d+%  loss [\d.]+ \(score [\d.]+, box [\d.]+\)  IoU [\d.]+  "
+        r"gradient [\d.]+  rate 1\.00  \d+ min left",
+        told,
+    ), told
 
 
 def test_training_changes_the_deep_half_of_the_backbone_only_after_it_is_unfrozen(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.grids import cell_centres
-from training.losses import Weights, iou_and_giou, tracking_loss, zones
+from training.losses import Losses, Weights, iou_and_giou, mean_losses, tracking_loss, zones
 from training.schedule import rate_at
 
 GRID = torch.from_numpy(cell_centres(224, 28, 8).cells.copy()).reshape(2, 28, 28)
@@ -63,7 +63,20 @@ def test_a_high_score_where_the_target_is_not_costs_more_than_a_low_one() -> Non
 
 
 def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
-    assert rate_at(0, 110, 10) == pytest.approx(0.1)
-    assert rate_at(9, 110, 10) == pytest.approx(1)
-    assert rate_at(60, 110, 10) == pytest.approx(0.5)
-    assert rate_at(109, 110, 10) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.99)))
+    assert rate_at(0, 110, 10, 100) == pytest.approx(0.1)
+    assert rate_at(9, 110, 10, 100) == pytest.approx(1)
+    assert rate_at(60, 110, 10, 100) == pytest.approx(0.5)
+    assert rate_at(109, 110, 10, 100) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.99)))
+
+
+def test_the_rate_stays_between_warm_up_and_decay_however_long_the_run() -> None:
+    assert [rate_at(step, 1000, 10, 100) for step in (10, 500, 900)] == [1, 1, 1]
+    assert rate_at(950, 1000, 10, 100) == rate_at(2950, 3000, 10, 100) == pytest.approx(0.5)
+    assert rate_at(999, 1000, 10, 0) == 1
+
+
+def test_losses_of_parts_are_averaged() -> None:
+    first, second = (Losses(*torch.tensor(values)) for values in ([1.0, 2.0, 3.0, 0.5], [3.0, 4.0, 5.0, 0.7]))
+    mean = mean_losses([first, second])
+    assert [mean.total, mean.score, mean.box] == [2, 3, 4]
+    assert mean.mean_iou.item() == pytest.approx(0.6)

@@ -13,8 +13,17 @@ import pytest
 
 from models.geometry import Box
 from models.package import load_tracker
+from models.presence import State
 from models.runtimes.base import ByteArray
-from training.evaluation.ope import ModelTracker, TrackerFactory, evaluate, evaluate_model, run_sequence, score_boxes
+from training.evaluation.ope import (
+    Answer,
+    ModelTracker,
+    TrackerFactory,
+    evaluate,
+    evaluate_model,
+    run_sequence,
+    score_boxes,
+)
 from training.evaluation.opencv_trackers import OpenCvTracker, Peer, PeerUnavailable, peer_factory
 from training.evaluation.sequences import SequenceInvalid, read_sequence, read_sequences, write_boxes
 
@@ -28,15 +37,17 @@ class MovesRight:
         self._step = step
         self.started_with: list[Box] = []
         self.followed = 0
+        self.times_s: list[float] = []
 
     def start(self, frame: ByteArray, box: Box) -> None:
         self.started_with.append(box)
         self._box = box
 
-    def follow(self, frame: ByteArray) -> tuple[Box, float]:
+    def follow(self, frame: ByteArray, time_s: float) -> Answer:
         self.followed += 1
+        self.times_s.append(time_s)
         self._box = Box(self._box.x + self._step, self._box.y + 1, self._box.w, self._box.h)
-        return self._box, 0.5
+        return Answer(self._box, 0.5, State.TRACKING)
 
 
 def test_a_sequence_is_followed_once_from_its_first_box(draw_sequence: DrawSequence) -> None:
@@ -45,6 +56,7 @@ def test_a_sequence_is_followed_once_from_its_first_box(draw_sequence: DrawSeque
     run = run_sequence(tracker, sequence)
     assert tracker.started_with == [DRAWING.box(0)]
     assert tracker.followed == 5
+    assert tracker.times_s == [index / 25 for index in range(1, 6)]
     assert run.boxes[:, 0].tolist() == [DRAWING.box(index).x for index in range(6)]
     assert run.target_scores.tolist() == [1] + [0.5] * 5
     assert run.scores.frames == 4
@@ -119,9 +131,10 @@ def test_opencv_trackers_get_whole_pixels_inside_the_frame_and_repeat_their_last
     frame = np.zeros((100, 50, 3), np.uint8)
     tracker.start(frame, Box(-3.0, 90.4, 20.6, 30.0))
     assert inner.box == (0, 90, 18, 10)
-    boxes, scores = zip(*(tracker.follow(frame) for _ in range(3)), strict=True)
+    boxes, scores, states = zip(*(tracker.follow(frame, 0.0) for _ in range(3)), strict=True)
     assert boxes == (Box(5, 6, 7, 8), Box(5, 6, 7, 8), Box(1, 2, 3, 4))
     assert scores == (1, 0, 1)
+    assert states == (State.TRACKING, State.LOST, State.TRACKING)
 
 
 def test_a_peer_that_cannot_run_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

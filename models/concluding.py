@@ -1,0 +1,138 @@
+"""What the graph's numbers mean for a target: its box, its state, and where it is looked for next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from models.crops import Window
+from models.families.rules import FamilyRules
+from models.frames import Picture
+from models.geometry import Box, Size, distance, kept_in_frame
+from models.presence import (
+    SAME_PLACE,
+    Presence,
+    Sight,
+    State,
+    advance,
+    advance_long_term,
+    frame_duration,
+    in_doubt,
+    reacquire_score,
+)
+from models.searching import AGREEMENT, HOME_REACH, Search, goes_home, is_global, visited_place
+from models.spec import LostSearch, ModelSpec
+from models.target import Estimate, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Where a target is looked for in a frame."""
+
+    target: Target
+    picture: Picture
+    window: Window
+    search_size: int
+    complete: bool
+    """whether the picture has all that this look needs"""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What one frame changes in a target."""
+
+    estimate: Estimate
+    place: Box
+    presence: Presence
+    lost: bool
+
+
+class Found(NamedTuple):
+    """What the graph gave for one look."""
+
+    look: Look
+    best: Sequence[float]
+    peak2: Sequence[float]
+
+
+def concluded(found: Found, spec: ModelSpec, rules: FamilyRules) -> Conclusion:
+    """What the graph's numbers mean for one target. Numbers that are not finite count as not having seen it."""
+    look, best, peak2 = found
+    valid = all(map(math.isfinite, best))
+    score, ranking, index = (best[4], best[6], int(best[7])) if valid else (0.0, 0.0, 0)
+    target, frame = look.target, Size(float(look.picture.frame_width), float(look.picture.frame_height))
+    moved = _moved(look, best, spec, rules) if valid else look.target.place
+    kept = kept_in_frame(moved, frame, spec.loop.min_size)
+    lost, presence = _judged(look, kept, score, ranking, spec)
+    box, place = rules.report(kept), kept
+    if spec.long_term is not None and spec.long_term.free_place:
+        place = moved
+    if presence.state is State.LOST and spec.presence.search is LostSearch.AROUND:
+        # The box stays where the target was seen last; so does the size, since a wrong one would spoil later crops.
+        box = target.box
+        sure = score >= reacquire_score(presence, spec.presence, at_home=_sight(look, kept).at_home)
+        if sure or (score >= spec.presence.leave and not target.presence.closer):
+            place = Box.from_centre(kept.cx, kept.cy, box.w, box.h)
+            presence = replace(presence, closer=not sure)
+        else:
+            place, presence = _searched_next(box, look.window.side, frame, presence, rules)
+    runner_up = peak2[0] if math.isfinite(peak2[0]) else 0.0
+    search = _search(presence, spec)
+    estimate = Estimate(box, score, presence.state, runner_up, look.window, ranking, index, search)
+    return Conclusion(estimate, place, presence, lost)
+
+
+def _searched_next(last: Box, side: float, frame: Size, presence: Presence, rules: FamilyRules) -> tuple[Box, Presence]:
+    """Where a lost target is looked for next, and its presence with that visit counted."""
+    if goes_home(presence):
+        return rules.start(last), presence
+    place = visited_place(last, side, frame, presence)
+    return rules.start(place), replace(presence, visits=presence.visits + 1)
+
+
+def _search(presence: Presence, spec: ModelSpec) -> Search:
+    """How far the target is searched from now on."""
+    if presence.state is not State.LOST:
+        return Search.LOCAL
+    if spec.presence.search is LostSearch.STAY:
+        return Search.LOCAL if spec.long_term is None else Search.WIDE
+    return Search.GLOBAL if is_global(presence) else Search.WIDE
+
+
+def _moved(look: Look, best: Sequence[float], spec: ModelSpec, rules: FamilyRules) -> Box:
+    """The place after the network has pointed somewhere: its centre, and a size between the old and the new one.
+
+    w = old.w (1 - rate) + new.w rate; h alike (the same in every published loop)."""
+    cx, cy, w, h, score, penalty, ranking, _ = best
+    old, long_term = look.target.place, spec.long_term
+    if long_term is not None and score < long_term.hold:
+        return old
+    crop_box = Box.from_centre(cx, cy, w, h)
+    new = rules.measured(crop_box, old, look.window, spec.crop, look.search_size)
+    rate = rules.rate(penalty, score, ranking) * spec.loop.size_lr
+    return Box.from_centre(new.cx, new.cy, old.w * (1 - rate) + new.w * rate, old.h * (1 - rate) + new.h * rate)
+
+
+def _sight(look: Look, kept: Box) -> Sight:
+    """What the look at a lost target pointed to."""
+    target = look.target
+    agrees = distance(kept, target.place) <= AGREEMENT * math.sqrt(kept.w * kept.h)
+    return Sight(agrees, distance(kept, target.box) <= HOME_REACH * look.window.side)
+
+
+def _judged(look: Look, kept: Box, score: float, ranking: float, spec: ModelSpec) -> tuple[bool, Presence]:
+    """Whether a long-term tracker has lost the target now, and the target's presence."""
+    target, long_term = look.target, spec.long_term
+    if long_term is None:
+        duration_s = frame_duration(target.time_s, look.picture.time_s)
+        sight = _sight(look, kept) if target.presence.state is State.LOST else SAME_PLACE
+        presence = advance(target.presence, score, spec.presence, duration_s, sight)
+    else:
+        judged = ranking if long_term.judges_ranking else score
+        lost = judged < long_term.hold or (target.lost and judged <= long_term.found)
+        presence = advance_long_term(target.presence, lost, score, spec.presence)
+    if not look.complete:
+        presence = in_doubt(target.presence, presence)
+    return long_term is not None and presence.state is State.LOST, presence

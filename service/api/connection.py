@@ -1,0 +1,222 @@
+"""An open socket: one task reads and never waits for a worker, one task sends."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+
+import structlog
+from fastapi import WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from service.api.attaching import Attached, Attaching, Refused, read_text
+from service.api.handshake import Opening
+from service.engine.outbox import CloseOrder, Outbox, ResultDraft
+from service.engine.registry import Registry
+from service.engine.session import Session
+from service.protocol import results
+from service.protocol.header import Reason
+from service.protocol.messages import Bye, Hello, Message, MessageInvalid, Ping, Pong, UnknownType
+from service.protocol.results import encoded
+from service.security.access import Access
+from service.telemetry.traces import SocketTrace, Traces
+
+CREDENTIALS_CHECK_S = 2.0
+
+_log = structlog.get_logger("lockon.stream")
+
+
+class Connection:
+    """One socket and the session it is attached to."""
+
+    def __init__(self, websocket: WebSocket, registry: Registry, opening: Opening) -> None:
+        self._websocket = websocket
+        self._registry = registry
+        self._opening = opening
+        self._access: Access = websocket.app.state.access
+        self._outbox = Outbox(registry.limits.outbound_queue)
+        self._attaching = Attaching(registry, websocket.app.state.resumption, opening, self._outbox)
+        self.session: Session | None = None
+        self.epoch = 0
+        self._trace: SocketTrace | None = None
+        self._own = False
+        self._left = False
+        self._watch: asyncio.TimerHandle | None = None
+
+    async def run(self, session: Session | None) -> int:
+        """Hello, then reading and writing until either ends; returns the close code."""
+        try:
+            async with asyncio.timeout(self._registry.limits.hello_timeout_s):
+                first = await self._receive()
+            attached = await self._attaching.attached(first, session)
+        except TimeoutError:
+            return await self._refuse(Refused(4408, "timeout", "no hello in time"))
+        except Refused as refused:
+            return await self._refuse(refused)
+        self._own = attached.own
+        self.session, self.epoch = attached.session, attached.session.epoch
+        self._trace = self._traced(attached)
+        code = 1006
+        try:
+            code = await self._pump(attached.session, attached.rest)
+        finally:
+            self._leave(attached.session)
+            if self._trace is not None:
+                self._trace.end(code)
+        return code
+
+    def _traced(self, attached: Attached) -> SocketTrace | None:
+        traces: Traces | None = self._websocket.app.state.traces
+        if traces is None:
+            return None
+        return traces.attached(attached.session, self._websocket.headers.get("traceparent", attached.trace))
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace of the frames of this socket, if there is one."""
+        return self._trace.trace_id if self._trace is not None else None
+
+    async def _pump(self, session: Session, rest: str | bytes | None) -> int:
+        """Reads and writes; the first of the two to end ends the other."""
+        tasks = [
+            asyncio.create_task(self._read(session, rest), name="lockon-reader"),
+            asyncio.create_task(self._write(session), name="lockon-writer"),
+        ]
+        self._watch_credentials()
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if self._watch is not None:
+                self._watch.cancel()
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for task, result in zip(tasks, ended, strict=True):
+            if task in done and isinstance(result, WebSocketDisconnect):
+                return result.code
+            if task in done and isinstance(result, BaseException):
+                raise result
+        return next(task.result() for task in tasks if task in done)
+
+    def _watch_credentials(self) -> None:
+        """Ends the socket soon after a token has expired, or a key was taken away."""
+        if not self._access.stands(self._opening.caller):
+            # Not with a resume token: it is of no use without credentials.
+            self._outbox.put(results.goaway("token_expiring"))
+            self._outbox.close(4401, "unauthenticated: the credentials of this socket have ended")
+        elif self._access.required:
+            self._watch = asyncio.get_running_loop().call_later(CREDENTIALS_CHECK_S, self._watch_credentials)
+
+    async def _read(self, session: Session, rest: str | bytes | None) -> int:
+        message = rest
+        while True:
+            if message is None:
+                try:
+                    message = await self._receive()
+                except WebSocketDisconnect as gone:
+                    if gone.code == 1009:
+                        session.counters.receive()
+                        session.counters.reject(Reason.TOO_BIG)
+                    return gone.code
+            if not self._left and session.outbox is self._outbox:
+                self._take(session, message)
+            message = None
+            # Messages that came together are there at once: without this, nobody else's turn would come between them.
+            await asyncio.sleep(0)
+
+    def _take(self, session: Session, message: str | bytes) -> None:
+        session.confirm()
+        try:
+            if isinstance(message, bytes):
+                session.receive(message, perf_counter())
+            else:
+                self._text(session, message)
+        except Exception:
+            # The writer is still there to say so; a reader that just ended would leave the client without a word.
+            _log.exception("a message could not be taken", kind="session_failed", session=session.id)
+            session.fail()
+
+    def _text(self, session: Session, text: str) -> None:
+        now_s = perf_counter()
+        try:
+            message = read_text(text)
+        except Refused as refused:
+            self._outbox.put(results.error(refused.error, refused.detail, fatal=True))
+            self._outbox.close(refused.code, f"too_big: {refused.detail}")
+        except UnknownType as unknown:
+            session.answers.warn("unknown_type", str(unknown), now_s)
+        except MessageInvalid as error:
+            if error.op is None:
+                self._outbox.put(results.error(error.code, str(error), pointer=error.pointer))
+            else:
+                self._outbox.put(results.refusal(error.op, error.code, str(error), error.pointer))
+        else:
+            self._act(session, message, now_s)
+
+    def _act(self, session: Session, message: Message, now_s: float) -> None:
+        if isinstance(message, Ping):
+            self._outbox.put(results.pong(message.n, message.t_ms, round(now_s * 1e3, 3)))
+        elif isinstance(message, Bye):
+            self._outbox.close(1000, "normal: bye")
+            if not message.keep:
+                self._registry.close(session, "bye")
+        elif isinstance(message, Hello):
+            self._outbox.put(results.error("bad_hello", "a socket has one hello", fatal=True))
+            self._outbox.close(4400, "bad_hello: a socket has one hello")
+        elif not isinstance(message, Pong):
+            session.operate(message, now_s)
+
+    async def _write(self, session: Session) -> int:
+        limit_s = self._registry.limits.send_timeout_s
+        while True:
+            item = await self._outbox.get()
+            try:
+                async with asyncio.timeout(limit_s):
+                    if isinstance(item, CloseOrder):
+                        # Whoever reads the close frame may attach again at once.
+                        self._leave(session)
+                        await self._websocket.close(item.code, item.reason)
+                        return item.code
+                    now_s = perf_counter()
+                    if isinstance(item, ResultDraft):
+                        self._registry.metrics.sent(now_s - item.done_s)
+                        payload = session.answers.payload(item, session.epoch, now_s)
+                        await self._websocket.send_text(encoded(payload))
+                        if self._trace is not None:
+                            self._trace.answered(item, perf_counter())
+                    else:
+                        await self._websocket.send_text(encoded(item))
+            except TimeoutError:
+                # No close frame would get through either; `service.connections` cuts the line when this task ends.
+                return 4408
+
+    async def _receive(self) -> str | bytes:
+        event = await self._websocket.receive()
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(event["code"], event.get("reason"))
+        data: bytes | None = event.get("bytes")
+        text: str = event.get("text") or ""
+        return text if data is None else data
+
+    async def _refuse(self, refused: Refused) -> int:
+        """Ends a socket that has no session, and so no writer."""
+        message = results.error(refused.error, refused.detail, fatal=True, pointer=refused.pointer)
+        await self._websocket.send_text(encoded(message))
+        await self._websocket.close(refused.code, _reason(f"{refused.error}: {refused.detail}"))
+        return refused.code
+
+    def _leave(self, session: Session) -> None:
+        if self._left:
+            return
+        self._left = True
+        self._registry.metrics.coalesced.inc(self._outbox.coalesced)
+        if session.outbox is not self._outbox:  # another socket has it now
+            return
+        session.detach(perf_counter())
+        if self._own and self._registry.ttl_s(session) == 0:
+            self._registry.close(session, "socket_closed")
+
+
+def _reason(words: str) -> str:
+    """A close frame's reason has at most 123 bytes."""
+    return words.encode("ascii", "replace")[:120].decode()

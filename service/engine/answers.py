@@ -1,0 +1,172 @@
+"""What a session says to the client that is attached to it: results, events, warnings and errors, in their order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from models.presence import State
+from models.target import Estimate, Target
+from service.engine.clocks import AgeClock, Rate
+from service.engine.counters import Counters
+from service.engine.credit import Credit
+from service.engine.jobs import Followed, Outcome
+from service.engine.models import Model
+from service.engine.outbox import Outbox, ResultDraft
+from service.engine.views import next_window, target_view, timings_view
+from service.protocol import results
+from service.protocol.header import Frame
+from service.protocol.messages import Wanted
+from service.protocol.results import Payload
+
+EMPTY_RESULT_INTERVAL_S = 0.5
+WARNING_INTERVAL_S = 5.0
+KEPT_RESULTS = 16
+"""Results of must-process frames that are kept for a client whose line broke: more cannot be under way to it than it
+has frames in the server's queue."""
+
+
+class Answers:
+    """Speaks through the outbox of the socket that is attached; without one nothing is said."""
+
+    def __init__(self, model: Model, counters: Counters, want: Wanted, credit: Credit) -> None:
+        self.outbox: Outbox | None = None
+        self.credit = credit
+        self.want = want
+        self.rate_in, self.rate_out = Rate(), Rate()
+        self._model = model
+        self._counters = counters
+        self._ages = AgeClock()
+        self._last_empty_s = float("-inf")
+        self._sent_drops = 0
+        self._warned_s: dict[str, float] = {}
+        self.kept: deque[ResultDraft] = deque(maxlen=KEPT_RESULTS)
+
+    def attach(self, outbox: Outbox) -> None:
+        """A socket is there; whoever had one before is told, and hears no more."""
+        if self.outbox is not None:
+            self.outbox.drop_results()
+            self.outbox.put(results.goaway("superseded"))
+            self.outbox.close(4409, "superseded: another socket took the session over")
+        self.outbox = outbox
+        self._warned_s.clear()
+
+    def repeat(self, after: int | None) -> None:
+        """Says again what was said of must-process frames after that one; None: nobody asks, so it is forgotten."""
+        kept, self.kept = self.kept, deque(maxlen=KEPT_RESULTS)
+        for draft in kept:
+            if after is not None and draft.seq > after:
+                self.kept.append(draft)
+                self.say(draft)
+
+    def say(self, item: Payload | ResultDraft) -> None:
+        """A message that must arrive."""
+        if self.outbox is not None:
+            self.outbox.put(item)
+
+    def close(self, code: int, reason: str) -> None:
+        """The end of the socket, after what was said so far."""
+        if self.outbox is not None:
+            self.outbox.close(code, reason)
+
+    def warn(self, code: str, detail: str, now_s: float, **data: Any) -> None:
+        """A warning, at most one per code in five seconds."""
+        key = f"{code}:{data.get('reason', '')}"
+        if now_s - self._warned_s.get(key, float("-inf")) >= WARNING_INTERVAL_S:
+            self._warned_s[key] = now_s
+            self.say(results.warning(code, detail, **data))
+
+    def found(
+        self, followed: Iterable[Followed], estimates: Sequence[tuple[Followed, Target, Estimate | None]], frame: Frame
+    ) -> list[Payload]:
+        """What a result says of each target, in their order, without those that are followed no more; events go out
+        before it."""
+        order = {id(entry): i for i, entry in enumerate(followed)}
+        present = [item for item in estimates if id(item[0]) in order]
+        present.sort(key=lambda item: order[id(item[0])])
+        return [self._target_view(entry, target, estimate, frame) for entry, target, estimate in present]
+
+    def _target_view(self, entry: Followed, target: Target, estimate: Estimate | None, frame: Frame) -> Payload:
+        before, after = entry.state, estimate.state if estimate else State.INITIALIZING
+        entry.state = after
+        if after is State.LOST and entry.lost_since_s is None:
+            entry.lost_since_s = frame.received_s
+            self.say(results.event("lost", entry.id, frame.seq, p=round(estimate.score, 4) if estimate else 0.0))
+        lost_ms = None if entry.lost_since_s is None else (frame.received_s - entry.lost_since_s) * 1e3
+        if after is not State.LOST:
+            entry.lost_since_s = None
+        if after is State.REACQUIRED:
+            self.say(results.event("reacquired", entry.id, frame.seq, lost_ms=round(lost_ms or 0.0, 1)))
+            self._model.tally.found((lost_ms or 0.0) / 1e3)
+        if before is not after:
+            self._model.tally.moved(before, after)
+        return target_view(entry, target, estimate, lost_ms)
+
+    def result(
+        self,
+        frame: Frame,
+        outcome: Outcome,
+        views: list[Payload],
+        following: Payload | None,
+        now_s: float,
+        *,
+        must: bool,
+    ) -> None:
+        """The result for a frame; one that must arrive is kept in case the line breaks."""
+        draft = ResultDraft(
+            seq=frame.seq,
+            ts_us=frame.ts_us,
+            received_s=frame.received_s,
+            excess_s=self._excess(frame, now_s),
+            done_s=outcome.done_s,
+            targets=views,
+            timings=timings_view(outcome.timings) if self.want.timings else None,
+            next=following,
+            stages=outcome.timings,
+            size=len(frame.image),
+        )
+        self.rate_out.add(now_s)
+        if must:
+            self.kept.append(draft)
+            self.say(draft)
+        elif self.outbox is not None:
+            self.outbox.put_newest(draft)
+
+    def empty(self, frame: Frame, following: Payload | None, now_s: float) -> bool:
+        """The result for a frame without targets, at most two in a second; False if it would be one too many."""
+        if now_s - self._last_empty_s < EMPTY_RESULT_INTERVAL_S or self.outbox is None:
+            return False
+        self._last_empty_s = now_s
+        excess = self._excess(frame, now_s)
+        draft = ResultDraft(frame.seq, frame.ts_us, frame.received_s, excess, now_s, [], None, following)
+        self.outbox.put_newest(draft)
+        return True
+
+    def following(self, targets: Sequence[Target], frame: Frame, *, starting: bool) -> Payload | None:
+        """A result's `next`; None for those who do not want it."""
+        return next_window(self._model.tracker, targets, frame, starting=starting) if self.want.window else None
+
+    def payload(self, draft: ResultDraft, epoch: int, now_s: float) -> Payload:
+        """The message for a result that is sent now."""
+        drops = self._counters.dropped
+        dropped, self._sent_drops = drops - self._sent_drops, drops
+        payload: Payload = {"type": "result", "seq": draft.seq, "epoch": epoch, "ts_us": draft.ts_us}
+        payload["targets"] = draft.targets
+        payload["age_ms"] = round((now_s - draft.received_s + draft.excess_s) * 1e3, 2)
+        payload |= {"dropped": dropped, "dropped_total": drops}
+        if draft.timings is not None:
+            payload["timings"] = draft.timings | {"send_wait": round((now_s - draft.done_s) * 1e3, 2)}
+        if draft.next is not None:
+            payload["next"] = draft.next
+        return payload | {"fps": {"in": self.rate_in.per_second, "out": self.rate_out.per_second}}
+
+    def _excess(self, frame: Frame, now_s: float) -> float:
+        if frame.ts_us is None:
+            return 0.0
+        excess, jumped = self._ages.excess_s(frame.ts_us, frame.received_s)
+        if jumped:
+            self.warn("clock_jump", "the time stamps jumped; ages start afresh", now_s)
+        self._model.tally.delayed(excess)
+        self.credit.late(excess)
+        return excess

@@ -1,0 +1,1 @@
+"""Where sessions are saved so that they outlive their server."""

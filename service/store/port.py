@@ -1,0 +1,49 @@
+"""The port of a session store: one record a session, with an epoch that only grows and a lease that runs out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class StoreAway(Exception):
+    """The store does not answer in time, or refuses; nothing is known of what it did."""
+
+
+class LeaseHeld(Exception):
+    """Another server has the session, for `left_s` seconds at least."""
+
+    def __init__(self, left_s: float) -> None:
+        super().__init__(f"another server has this session; its lease ends in {left_s:.1f} s")
+        self.left_s = left_s
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A session that is ours now, in `epoch`; `before` is the epoch that the store knew, `snapshot` what was saved."""
+
+    epoch: int
+    before: int
+    snapshot: bytes | None
+
+
+class SessionStore(Protocol):
+    """Every call ends within the store's deadline, and raises StoreAway where it has no answer."""
+
+    async def acquire(self, session: str, above: int, lease_s: float, ttl_s: float) -> Lease | None:
+        """Takes the session's lease, in an epoch above that one and all earlier ones. None: it is not there.
+
+        Raises LeaseHeld."""
+
+    async def save(self, session: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float) -> bool:
+        """Saves the session and renews our lease, or gives it back with `lease_s` 0; without a snapshot the old one
+        stays. False, and nothing is changed, if a later epoch is there: the session belongs to another server."""
+
+    async def delete(self, session: str, epoch: int) -> None:
+        """Forgets the session unless a later epoch is there."""
+
+    async def ping(self) -> None:
+        """Asks whether the store is there."""
+
+    async def close(self) -> None:
+        """The end of all connections."""

@@ -1,0 +1,105 @@
+"""Sessions at Redis or Valkey: a hash for each, changed by scripts, so that no two servers can both have it.
+
+The keys' times to live are the sessions': what nobody comes back for goes by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from service.store.port import Lease, LeaseHeld, StoreAway
+
+CONNECTIONS = 8
+
+# KEYS[1]: the session; ARGV: our node, the epoch to be above, lease and time to live in ms
+_ACQUIRE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local epoch, node, lease = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'node', 'lease'))
+if not epoch then return {0} end
+if node ~= ARGV[1] and tonumber(lease) > now then return {-1, tonumber(lease) - now} end
+local next = math.max(tonumber(epoch), tonumber(ARGV[2])) + 1
+redis.call('HSET', KEYS[1], 'epoch', next, 'node', ARGV[1], 'lease', now + ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return {next, tonumber(epoch), redis.call('HGET', KEYS[1], 'snapshot')}
+"""
+
+# ARGV: node, epoch, lease and time to live in ms, the snapshot or nothing
+_SAVE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
+if epoch > tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'node', ARGV[1], 'lease', now + ARGV[3])
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'snapshot', ARGV[5]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+
+_DELETE = """
+local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
+if epoch <= tonumber(ARGV[1]) then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+
+
+class RedisStore:
+    """Obeys `service.store.port.SessionStore`. `node` is this server's name, like no other's."""
+
+    def __init__(self, url: str, node: str, timeout_s: float) -> None:
+        """Nothing is connected yet; raises ValueError for a URL of another kind."""
+        self._node = node
+        self._timeout_s = timeout_s
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=timeout_s,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._redis = Redis(connection_pool=pool)
+        self._acquire = self._redis.register_script(_ACQUIRE)
+        self._save = self._redis.register_script(_SAVE)
+        self._delete = self._redis.register_script(_DELETE)
+
+    async def acquire(self, session: str, above: int, lease_s: float, ttl_s: float) -> Lease | None:
+        """Takes the session's lease; None if it is not there. Raises LeaseHeld."""
+        epoch, *more = await self._run(self._acquire, session, self._node, above, _ms(lease_s), _ms(ttl_s))
+        if epoch == -1:
+            raise LeaseHeld(more[0] / 1000)
+        return Lease(epoch, more[0], more[1]) if epoch else None
+
+    async def save(self, session: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float) -> bool:
+        """Saves the session and renews or returns the lease; False if it belongs to another server."""
+        arguments = (self._node, epoch, _ms(lease_s), _ms(ttl_s), snapshot or b"")
+        return bool(await self._run(self._save, session, *arguments))
+
+    async def delete(self, session: str, epoch: int) -> None:
+        """Forgets the session."""
+        await self._run(self._delete, session, epoch)
+
+    async def ping(self) -> None:
+        """Asks for a sign of life, and whether it may be written to."""
+        await self._run(self._delete, "nobody", 0)
+
+    async def close(self) -> None:
+        """The end of all connections."""
+        await self._redis.aclose()
+        await self._redis.connection_pool.disconnect()
+
+    async def _run(self, script: Any, session: str, *arguments: Any) -> Any:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await script(keys=[f"lockon:{{{session}}}"], args=arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreAway(f"{type(error).__name__}: {error}") from error
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1e3)

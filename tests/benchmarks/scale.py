@@ -1,0 +1,163 @@
+"""What many sessions cost, whether memory grows, and who gets what under overload.
+
+    python -m tests.benchmarks.scale sessions     # 1 to 256 sessions, idle and active: CPU, memory
+    python -m tests.benchmarks.scale targets      # 1 to 8 targets in a stream, which share one decoded picture
+    python -m tests.benchmarks.scale overload     # four times what the machine can do: ages, evenness
+    python -m tests.benchmarks.scale growth       # resident memory over 100,000 frames
+
+720p frames of about 100 kB. Active sessions send one frame at a time each, so that the server always has work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from models.package import DEFAULT_MODEL
+from tests.benchmarks.camera_streams import LockonServer, closed_loop, lockon_server, paced
+from tests.benchmarks.films import SHARES, Shots, embedded
+from tests.benchmarks.wire import percentile
+from tests.conftest import SHARED
+
+COUNTS = (1, 4, 16, 64, 256)
+TARGETS = (1, 2, 4, 8)
+FPS = 30.0
+
+
+def sessions(model: str, films: Sequence[Shots], frames: int) -> Table:
+    """Sessions that do nothing, and as many that send."""
+    shown = Table(
+        "sessions", "idle: CPU ms/s", "idle: KiB each", "active: CPU ms/frame", "active: KiB each", "frames/s"
+    )
+    for count in COUNTS:
+        with lockon_server([model], {}) as server:
+            warm = server.streams(model, films, 1, windows=False)
+            closed_loop(warm, 20)
+            empty_kib = resident_kib(server)
+            many = server.streams(model, films, count, windows=False)
+            before, began = server.cpu_s(), perf_counter()
+            sleep(2.0)
+            idle_ms = sum(server.spent_s(before)) / (perf_counter() - began) * 1e3
+            idle_kib = resident_kib(server)
+            closed_loop(many, 2)
+            before, began = server.cpu_s(), perf_counter()
+            answered = len(closed_loop(many, max(2, frames // count)).ages_ms)
+            seconds = perf_counter() - began
+            frame_ms = sum(server.spent_s(before)) / answered * 1e3
+            each = [(kib - empty_kib) / count for kib in (idle_kib, resident_kib(server))]
+        shown.add_row(
+            str(count),
+            f"{idle_ms:.1f}",
+            f"{each[0]:.0f}",
+            f"{frame_ms:.2f}",
+            f"{each[1]:.0f}",
+            f"{answered / seconds:.0f}",
+        )
+    return shown
+
+
+def targets(model: str, films: Sequence[Shots], frames: int) -> Table:
+    """One stream with several targets: side by side, and two of them in opposite corners of the picture."""
+    shown = Table("targets", "where", "CPU ms/frame", "decode ms", "infer ms", "CPU ms/target")
+    with lockon_server([model], {}) as server:
+        for count in TARGETS:
+            for where, boxes in layouts(films[0], count):
+                stream = server.streams(model, films[:1], 1, windows=False, boxes=boxes)
+                closed_loop(stream, 10)
+                before = server.cpu_s()
+                answered = closed_loop(stream, frames)
+                frame_ms = sum(server.spent_s(before)) / len(answered.ages_ms) * 1e3
+                stages = (answered.stage_ms("decode"), answered.stage_ms("infer"))
+                cells = (frame_ms, *stages, frame_ms / count)
+                shown.add_row(str(count), where, *(f"{value:.2f}" for value in cells))
+    return shown
+
+
+def layouts(shots: Shots, count: int) -> Iterator[tuple[str, list[list[float]]]]:
+    """Boxes for so many targets; the first one is the film's."""
+    x, y, w, h = shots.film.box.xywh()
+    yield "close", [[x + 20.0 * i, y + 10.0 * i, w, h] for i in range(count)]
+    if count > 1:
+        yield "far apart", [[40.0 + 1100.0 * (i % 2), 40.0 + 80.0 * i, w, h] for i in range(count)]
+
+
+def overload(model: str, films: Sequence[Shots], seconds: float) -> Table:
+    """As many streams at 30 frames/s as are four times too many."""
+    shown = Table(
+        "streams", "offered/s", "answered/s", "p50 age, ms", "p99 age, ms", "most / fewest answers", "step ms"
+    )
+    with lockon_server([model], {}) as server:
+        few = server.streams(model, films, 2, windows=False)
+        closed_loop(few, 20)
+        began = perf_counter()
+        per_s = len(closed_loop(few, 60).ages_ms) / (perf_counter() - began)
+        for stream in few:
+            stream.wire.close()
+        count = max(4, round(4 * per_s / FPS))
+        many = server.streams(model, films, count, windows=False)
+        paced(many, 1.0, FPS)
+        each = [stream.answers for stream in many]
+        answered = paced(many, seconds, FPS)
+        results = [stream.answers - earlier for stream, earlier in zip(many, each, strict=True)]
+        step_ms = sum(answered.stage_ms(stage) for stage in ("decode", "prep", "infer", "post"))
+        shown.add_row(
+            str(count),
+            f"{count * FPS:.0f}",
+            f"{sum(results) / seconds:.0f}",
+            f"{percentile(answered.ages_ms, 0.5):.0f}",
+            f"{answered.p99_ms:.0f}",
+            f"{max(results)} / {min(results)} = {max(results) / max(1, min(results)):.2f}",
+            f"{step_ms:.1f}",
+        )
+    return shown
+
+
+def growth(model: str, films: Sequence[Shots], frames: int) -> Table:
+    """Resident memory, ten times on the way; targets come and go with their sessions."""
+    shown = Table("frames", "resident MiB")
+    with lockon_server([model], {}) as server:
+        done = 0
+        for _ in range(11):
+            shown.add_row(f"{done}", f"{resident_kib(server) / 1024:.1f}")
+            many = server.streams(model, films, 4, windows=False)
+            done += len(closed_loop(many, max(1, frames // 40)).ages_ms)
+            for stream in many:
+                stream.wire.close()
+    return shown
+
+
+def resident_kib(server: LockonServer) -> int:
+    """Memory that the server has in use."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0])
+
+
+def main() -> None:
+    """Measures what the command line names and prints a table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("what", choices=("sessions", "targets", "overload", "growth"))
+    options.add_argument("--model", default=DEFAULT_MODEL)
+    options.add_argument("--frames", type=int, help="frames to measure over: 512, 100 or 100000")
+    options.add_argument("--seconds", type=float, default=20.0, help="length of the overload")
+    chosen = options.parse_args()
+    films = [embedded(SHARED / "data" / "eval" / name, share, 100_000, 60) for name, share in SHARES.items()]
+    measures: dict[str, Any] = {
+        "sessions": lambda: sessions(chosen.model, films, chosen.frames or 512),
+        "targets": lambda: targets(chosen.model, films, chosen.frames or 100),
+        "overload": lambda: overload(chosen.model, films, chosen.seconds),
+        "growth": lambda: growth(chosen.model, films, chosen.frames or 100_000),
+    }
+    console = Console(width=160)
+    console.print(measures[chosen.what]())
+    console.print(f"load of the machine: {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

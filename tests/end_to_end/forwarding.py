@@ -1,0 +1,66 @@
+"""A proxy between a client and a server: lines through it can be cut, held, and led to another server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+
+class Forwarder:
+    """Forwards every connection to `port` of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    @property
+    def ws(self) -> str:
+        """Its address, for sockets."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Breaks all lines without a word."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def hold(self) -> None:
+        """Lets the present lines hang, as a pulled cable would; later ones are forwarded."""
+        self._flowing.clear()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Forwarder]:
+        """Listens on a free port."""
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            self.cut()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except ConnectionError:
+            writer.transport.abort()
+            return
+        flowing = self._flowing
+        await asyncio.gather(self._pipe(reader, far_writer, flowing), self._pipe(far_reader, writer, flowing))
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
+        self._writers.add(writer)
+        try:
+            with suppress(ConnectionError):
+                while data := await reader.read(65536):
+                    await flowing.wait()
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            self._writers.discard(writer)
+            writer.close()

@@ -1,0 +1,113 @@
+"""The session store against a real Redis: epochs only grow, a lease keeps others out, nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from time import monotonic
+
+import pytest
+
+from service.store.port import LeaseHeld, StoreAway
+from service.store.redis import RedisStore
+from tests.redis_server import RedisServer, redis_or_skip
+from tests.waiting import TIMEOUT_S
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    yield from redis_or_skip()
+
+
+@pytest.fixture
+async def ours(redis: RedisServer) -> AsyncIterator[RedisStore]:
+    store = RedisStore(redis.url, "ours", 5.0)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def theirs(redis: RedisServer) -> AsyncIterator[RedisStore]:
+    store = RedisStore(redis.url, "theirs", 5.0)
+    yield store
+    await store.close()
+
+
+async def test_a_session_that_is_not_there_is_none(ours: RedisStore) -> None:
+    assert await ours.acquire("nobody", 0, 10, 60) is None
+
+
+async def test_a_lease_keeps_others_out_until_it_is_given_back(ours: RedisStore, theirs: RedisStore) -> None:
+    assert await ours.save("given", 1, b"one", 10, 60)
+    with pytest.raises(LeaseHeld) as held:
+        await theirs.acquire("given", 0, 10, 60)
+    assert 9 < held.value.left_s <= 10
+    assert await ours.save("given", 1, b"two", 0, 60)
+    lease = await theirs.acquire("given", 0, 10, 60)
+    assert lease is not None
+    assert (lease.epoch, lease.before, lease.snapshot) == (2, 1, b"two")
+
+
+async def test_who_comes_too_late_changes_nothing(ours: RedisStore, theirs: RedisStore) -> None:
+    await ours.save("late", 1, b"one", 0, 60)
+    assert await theirs.acquire("late", 0, 10, 60)
+    assert not await ours.save("late", 1, b"stale", 10, 60)
+    await ours.delete("late", 1)
+    again = await theirs.acquire("late", 0, 10, 60)
+    assert again is not None
+    assert (again.epoch, again.snapshot) == (3, b"one")
+    await theirs.delete("late", 3)
+    assert await theirs.acquire("late", 0, 10, 60) is None
+
+
+async def test_an_epoch_is_above_what_the_server_itself_has_reached(ours: RedisStore) -> None:
+    await ours.save("above", 1, b"", 0, 60)
+    lease = await ours.acquire("above", 7, 10, 60)
+    assert lease is not None
+    assert lease.epoch == 8
+
+
+async def test_a_lease_that_is_not_renewed_runs_out(ours: RedisStore, theirs: RedisStore) -> None:
+    await ours.save("forgotten", 1, b"", 0.05, 60)
+    taken: list[int] = []
+    deadline = monotonic() + 10
+    while not taken and monotonic() < deadline:
+        try:
+            lease = await theirs.acquire("forgotten", 0, 10, 60)
+        except LeaseHeld:
+            continue
+        taken += [lease.epoch] if lease else []
+    assert taken == [2]
+
+
+async def test_a_renewal_keeps_what_was_saved(ours: RedisStore) -> None:
+    await ours.save("renewed", 1, b"one", 10, 60)
+    await ours.save("renewed", 1, None, 10, 60)
+    lease = await ours.acquire("renewed", 1, 10, 60)
+    assert lease is not None
+    assert lease.snapshot == b"one"
+
+
+async def test_a_store_that_says_nothing_is_away_after_the_deadline_and_back_when_it_speaks(redis: RedisServer) -> None:
+    store = RedisStore(redis.url, "ours", 0.1)
+    await store.ping()
+    redis.freeze()
+    began = monotonic()
+    try:
+        with pytest.raises(StoreAway):
+            await store.ping()
+        assert monotonic() - began < 2
+    finally:
+        redis.thaw()
+    async with asyncio.timeout(TIMEOUT_S):
+        while not await _answers(store):
+            pass
+    await store.close()
+
+
+async def _answers(store: RedisStore) -> bool:
+    try:
+        await store.ping()
+    except StoreAway:
+        return False
+    return True

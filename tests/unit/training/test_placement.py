@@ -1,0 +1,68 @@
+"""Where a target comes to lie in its crop, and whose crops are negatives."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.datasets.sources import DataSet, read_source
+from training.recipe import Recipe, read_recipe
+from training.sampling import Mix, PairSampler
+
+RECIPE = Path(__file__).parents[3] / "training" / "recipes" / "siamfcpp_light.toml"
+
+
+@pytest.fixture(scope="module")
+def data(shards: Path) -> DataSet:
+    return DataSet.of(read_source(shards), 14)
+
+
+@pytest.fixture(scope="module")
+def calm() -> Recipe:
+    """The shipped recipe without anything that changes pixels or positions."""
+    recipe = read_recipe(RECIPE)
+    augment = dataclasses.replace(recipe.augment, **{field.name: 0.0 for field in dataclasses.fields(recipe.augment)})
+    return dataclasses.replace(recipe, augment=augment, data=dataclasses.replace(recipe.data, negative_share=0.0))
+
+
+def test_a_turned_target_has_the_box_of_a_turned_ellipse(data: DataSet, calm: Recipe) -> None:
+    turned = dataclasses.replace(calm.augment, rotation=20.0)
+    batch = PairSampler([data], calm.data, turned, calm.model.crop, seed=3).batch(0, 8)
+    sides = batch.boxes[:, 2:] - batch.boxes[:, :2]
+    np.testing.assert_allclose((batch.boxes[:, :2] + batch.boxes[:, 2:]) / 2, 112, atol=1e-3)
+    # Turning an ellipse keeps the sum of its box's squared sides; the patch is 64.17 x 48.12 when upright.
+    np.testing.assert_allclose((sides**2).sum(1), 64.17**2 + 48.12**2, rtol=1e-3)
+    assert np.ptp(sides[:, 0]) > 1
+    for crop in batch.searches:  # the middle is still the patch, in one colour
+        assert np.ptp(crop[100:124, 100:124].reshape(-1, 3).astype(int), axis=0).max() < 25
+
+
+def test_negatives_of_the_same_class_come_from_another_scene(data: DataSet, calm: Recipe) -> None:
+    rng = np.random.default_rng(0)
+    mix = Mix([data], calm.data)
+    track = data.tracks[0]
+    alike = [mix.alike(track, rng) for _ in range(20)]
+    assert {other.category for other in alike if other is not None} == {"patch"}
+    assert len({other.name for other in alike if other is not None}) > 3
+    assert mix.alike(dataclasses.replace(track, category=None), rng) is None
+    asked = dataclasses.replace(calm.data, negative_share=1.0, same_class_share=1.0)
+    assert not PairSampler([data], asked, calm.augment, calm.model.crop, seed=3).batch(0, 8).positive.any()
+
+
+def test_a_transplanted_target_keeps_its_middle_and_loses_its_surroundings(data: DataSet, calm: Recipe) -> None:
+    elsewhere = dataclasses.replace(calm.augment, transplant_share=1.0)
+    crops = [
+        PairSampler([data], calm.data, augment, calm.model.crop, seed=3).batch(0, 1)
+        for augment in (calm.augment, elsewhere)
+    ]
+    here, there = (batch.searches[0].astype(int) for batch in crops)
+    np.testing.assert_array_equal(crops[0].boxes, crops[1].boxes)
+    np.testing.assert_array_equal(crops[0].templates, crops[1].templates)
+    np.testing.assert_allclose(here[96:128, 88:136], there[96:128, 88:136], atol=1)
+    outside = np.ones((224, 224), bool)
+    x0, y0, x1, y1 = crops[0].boxes[0].astype(int)
+    outside[y0 - 8 : y1 + 8, x0 - 8 : x1 + 8] = False
+    assert np.abs(here - there)[outside].mean() > 5

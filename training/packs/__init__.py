@@ -1,0 +1,1 @@
+"""Packs: object-centred crops of any data set in one LMDB file, made, read and checked."""
