@@ -109,7 +109,9 @@ class LimitSettings(_Section):
     )
     hello_timeout_s: float = Field(default=5.0, gt=0, description="Time for the first message of a socket")
     body_timeout_s: float = Field(
-        default=10.0, gt=0, description="Time for the head, and again for the body, of a request; 408 for one that takes longer"
+        default=10.0,
+        gt=0,
+        description="Time for the head, and again for the body, of a request; 408 for one that takes longer",
     )
     idle_timeout_s: float = Field(
         default=60.0, gt=0, description="Time without a frame after which a socket is closed (4408)"

@@ -42,10 +42,10 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Stamped:
-    """A frame and when it came, on the clock of `now_us`."""
+    """A frame and when it was taken: on the clock of `now_us`, or from the start of a recording; None if unknown."""
 
     frame: Frame
-    ts_us: int
+    ts_us: int | None
 
     async def image(self, placement: Placement | None = None) -> bytes:
         """The compressed image, of an array's window where a placement is given; arrays are encoded in a thread."""
@@ -55,11 +55,15 @@ class Stamped:
 
 
 class Feed:
-    """One place for the next frame to send, and the task that fills it from the caller's frames."""
+    """One place for the next frame to send, and the task that fills it from the caller's frames.
 
-    def __init__(self, changes: Changes, *, every: bool) -> None:
+    `fps`: the frames are those of a recording with so many a second, however fast they come."""
+
+    def __init__(self, changes: Changes, *, every: bool, fps: float | None = None) -> None:
         self._changes = changes
         self._every = every
+        self._fps = fps
+        self._count = 0
         self._next: Stamped | None = None
         self.exhausted = False
         self.skipped = 0
@@ -83,10 +87,16 @@ class Feed:
                 await self._changes.until(lambda: not self.waiting)
             elif self.waiting:
                 self.skipped += 1
-            self._next = Stamped(frame, now_us())
+            self._next = Stamped(frame, self._stamp())
             self._changes.tell()
         self.exhausted = True
         self._changes.tell()
+
+    def _stamp(self) -> int | None:
+        self._count += 1
+        if not self._every:
+            return now_us()
+        return None if self._fps is None else round(self._count * 1e6 / self._fps)
 
 
 async def _one_by_one(frames: AsyncIterable[Frame] | Iterable[Frame]) -> AsyncIterator[Frame]:

@@ -30,13 +30,13 @@ TargetRequest = Mapping[str, Any]
 
 
 def encode_frame(
-    image: bytes, seq: int, ts_us: int, *, must_process: bool, placement: Placement | None = None
+    image: bytes, seq: int, ts_us: int | None, *, must_process: bool, placement: Placement | None = None
 ) -> bytes:
     """The binary message for one frame, or for the window of it at `placement`: 32-byte header, then the compressed
     image as it is."""
-    flags = _FLAG_TS_VALID | (_FLAG_MUST_PROCESS if must_process else 0)
+    flags = (_FLAG_TS_VALID if ts_us is not None else 0) | (_FLAG_MUST_PROCESS if must_process else 0)
     kind, (x, y, *crop, full_w, full_h) = (_KIND_WINDOW, placement) if placement else (_KIND_FULL_FRAME, (0,) * 6)
-    return _HEADER.pack(_MAGIC, 1, kind, flags, seq, *crop, ts_us, x, y, full_w, full_h) + image
+    return _HEADER.pack(_MAGIC, 1, kind, flags, seq, *crop, ts_us or 0, x, y, full_w, full_h) + image
 
 
 def target_request(

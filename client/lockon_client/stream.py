@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lockon_client import protocol
@@ -31,6 +32,7 @@ class Track:
         group: asyncio.TaskGroup,
         *,
         every: bool,
+        fps: float | None = None,
         send_window: bool = False,
         timeout_s: float,
     ) -> None:
@@ -42,7 +44,7 @@ class Track:
         self._most = protocol.SENDING_WINDOWS if send_window else _UNLIMITED
         self._window = protocol.FrameWindow(self._places(link.welcome.credit))
         self._windows = Windows(wanted=send_window)
-        self._feed = Feed(self._changes, every=every)
+        self._feed = Feed(self._changes, every=every, fps=fps)
         self._results: deque[Result] = deque()  # never longer than the window
         self._acks: dict[str, asyncio.Future[Ack]] = {}
         self._unacknowledged: dict[str, str] = {}
@@ -228,7 +230,8 @@ class Track:
                 passed_over = self._window.answered(message.seq)
                 self._unanswered = {seq: sent for seq, sent in self._unanswered.items() if seq > message.seq}
                 self._windows.learn(message.seq, message.next)
-                self._results.append(message)
+                # A recording's time is not that of our clock.
+                self._results.append(replace(message, true_age_ms=None) if self._every else message)
                 if self._every and passed_over:
                     raise FrameRejected(f"frame {passed_over[0]} got no result", seq=passed_over[0])
             case Ack(op=op) if op in self._acks and not self._acks[op].done():

@@ -20,6 +20,7 @@ async def track(
     targets: Mapping[str, BoxLike] | None = None,
     model: str | None = None,
     every: bool = False,
+    fps: float | None = None,
     key: str | None = None,
     ticket: str | None = None,
     send_window: bool = False,
@@ -33,7 +34,8 @@ async def track(
     of one target in the first frame; `targets` names several. `model` is one of the server's models, None its default.
 
     `every=False` is for cameras: the newest frame wins and the others are skipped, so that results are never old.
-    `every=True` is for recordings: each frame gets its result. `timeout_s` bounds every wait for the server.
+    `every=True` is for recordings: each frame gets its result. `fps` is how many of them made a second: a target that
+    is gone counts as lost after a time; without it 25 is assumed. `timeout_s` bounds every wait for the server.
 
     `key` is an API key or a token, where the server asks for one; `ticket` a single-use ticket instead.
 
@@ -45,6 +47,8 @@ async def track(
     session so long as `resume_s` says (of a session made by REST, as long as that was made to last); after that, or
     with 0 at once, StreamClosed is raised. With a `ticket` there is no second line: it is good for one.
     """
+    if fps is not None and not (every and fps > 0):
+        raise ValueError(f"fps={fps} is for recordings (every=True), and above 0")
     address = stream_url(url)
     requests = [protocol.target_request(wanted, target_id) for target_id, wanted in (targets or {}).items()]
     if box is not None:
@@ -58,7 +62,7 @@ async def track(
     failure: Exception | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            stream = Track(link, group, every=every, send_window=send_window, timeout_s=timeout_s)
+            stream = Track(link, group, every=every, fps=fps, send_window=send_window, timeout_s=timeout_s)
             try:
                 yield stream
             except Exception as error:

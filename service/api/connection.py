@@ -11,14 +11,16 @@ from starlette.websockets import WebSocketDisconnect
 
 from service.api.attaching import Attached, Attaching, Refused, read_text
 from service.api.handshake import Opening
+from service.api.sending import SendLimit
 from service.engine.outbox import CloseOrder, Outbox, ResultDraft
 from service.engine.registry import Registry
 from service.engine.session import Session
 from service.protocol import results
 from service.protocol.header import Reason
-from service.protocol.messages import Bye, Hello, Message, MessageInvalid, Ping, Pong, UnknownType
-from service.protocol.results import encoded
+from service.protocol.messages import Bye, Hello, Message, MessageInvalid, Ping, Pong, SessionUpdate, UnknownType
+from service.protocol.results import Payload, encoded
 from service.security.access import Access
+from service.security.principals import Scope
 from service.telemetry.traces import SocketTrace, Traces
 
 CREDENTIALS_CHECK_S = 2.0
@@ -163,32 +165,50 @@ class Connection:
         elif isinstance(message, Hello):
             self._outbox.put(results.error("bad_hello", "a socket has one hello", fatal=True))
             self._outbox.close(4400, "bad_hello: a socket has one hello")
+        elif isinstance(message, SessionUpdate) and (fixed := self._fixed(message)):
+            detail = f"only those who may change sessions over REST may change {fixed[0]} of this one"
+            self._outbox.put(results.refusal(message.op, "not_allowed", detail, f"/{fixed[0]}"))
         elif not isinstance(message, Pong):
             session.operate(message, now_s)
 
+    def _fixed(self, update: SessionUpdate) -> list[str]:
+        """The settings that are not this caller's to change: those of a session that somebody else has made, or that
+        the ticket says."""
+        if Scope.SESSIONS in self._opening.caller.scopes:
+            return []
+        pinned = self._opening.pinned.model_fields_set if self._opening.pinned is not None else frozenset()
+        return [name for name in update.named if not self._own or name in pinned]
+
     async def _write(self, session: Session) -> int:
-        limit_s = self._registry.limits.send_timeout_s
-        while True:
-            item = await self._outbox.get()
-            try:
-                async with asyncio.timeout(limit_s):
-                    if isinstance(item, CloseOrder):
-                        # Whoever reads the close frame may attach again at once.
-                        self._leave(session)
-                        await self._websocket.close(item.code, item.reason)
-                        return item.code
-                    now_s = perf_counter()
-                    if isinstance(item, ResultDraft):
-                        self._registry.metrics.sent(now_s - item.done_s)
-                        payload = session.answers.payload(item, session.epoch, now_s)
-                        await self._websocket.send_text(encoded(payload))
-                        if self._trace is not None:
-                            self._trace.answered(item, perf_counter())
-                    else:
-                        await self._websocket.send_text(encoded(item))
-            except TimeoutError:
-                # No close frame would get through either; `service.connections` cuts the line when this task ends.
-                return 4408
+        limit = SendLimit(self._registry.limits.send_timeout_s)
+        try:
+            while True:
+                item = await self._outbox.get()
+                now_s = perf_counter()
+                limit.begin(now_s)
+                if isinstance(item, CloseOrder):
+                    # Whoever reads the close frame may attach again at once.
+                    self._leave(session)
+                    await self._websocket.close(item.code, item.reason)
+                    return item.code
+                await self._send(session, item, now_s)
+                limit.end()
+        except asyncio.CancelledError:
+            if not limit.over:
+                raise
+            # No close frame would get through either; `service.connections` cuts the line when this task ends.
+            return 4408
+        finally:
+            limit.close()
+
+    async def _send(self, session: Session, item: Payload | ResultDraft, now_s: float) -> None:
+        if not isinstance(item, ResultDraft):
+            await self._websocket.send_text(encoded(item))
+            return
+        self._registry.metrics.sent(now_s - item.done_s)
+        await self._websocket.send_text(encoded(session.answers.payload(item, session.epoch, now_s)))
+        if self._trace is not None:
+            self._trace.answered(item, perf_counter())
 
     async def _receive(self) -> str | bytes:
         event = await self._websocket.receive()

@@ -16,12 +16,16 @@ from service.engine.models import Model
 from service.engine.outbox import Outbox, ResultDraft
 from service.engine.views import next_window, target_view, timings_view
 from service.protocol import results
-from service.protocol.header import Frame
+from service.protocol.header import Frame, Reason
 from service.protocol.messages import Wanted
 from service.protocol.results import Payload
+from service.security.quotas import Verdict
 
 EMPTY_RESULT_INTERVAL_S = 0.5
 WARNING_INTERVAL_S = 5.0
+BAD_FRAMES = 20
+BAD_FRAMES_WINDOW_S = 10.0
+_FLOODS = {Verdict.FRAMES_FLOOD: (4429, "rate_limited: far"), Verdict.BYTES_FLOOD: (4413, "quota_bytes: far")}
 KEPT_RESULTS = 16
 """Results of must-process frames that are kept for a client whose line broke: more cannot be under way to it than it
 has frames in the server's queue."""
@@ -41,6 +45,7 @@ class Answers:
         self._last_empty_s = float("-inf")
         self._sent_drops = 0
         self._warned_s: dict[str, float] = {}
+        self._bad_times_s: deque[float] = deque(maxlen=BAD_FRAMES)
         self.kept: deque[ResultDraft] = deque(maxlen=KEPT_RESULTS)
 
     def attach(self, outbox: Outbox) -> None:
@@ -76,6 +81,24 @@ class Answers:
         if now_s - self._warned_s.get(key, float("-inf")) >= WARNING_INTERVAL_S:
             self._warned_s[key] = now_s
             self.say(results.warning(code, detail, **data))
+
+    def over_quota(self, verdict: Verdict, seq: int, now_s: float, *, must: bool) -> None:
+        """A frame is more than its key may send; far more ends the socket."""
+        if verdict in _FLOODS:
+            code, words = _FLOODS[verdict]
+            self.close(code, f"{words} beyond what this key may send")
+        elif must:
+            self.say(results.error("rate_limited", "beyond what this key may send", seq=seq))
+        else:
+            detail = "frames beyond what this key may send are dropped"
+            self.warn("degraded_rate", detail, now_s, reason="quota", seq=seq)
+
+    def rejected(self, reason: Reason, detail: str, seq: int | None, now_s: float) -> None:
+        """A frame cannot be used; too many of those end the socket."""
+        self.warn("frame_rejected", detail, now_s, reason=str(reason), **({} if seq is None else {"seq": seq}))
+        self._bad_times_s.append(now_s)
+        if len(self._bad_times_s) == BAD_FRAMES and now_s - self._bad_times_s[0] < BAD_FRAMES_WINDOW_S:
+            self.close(4415, f"bad_media: {BAD_FRAMES} unusable frames in {BAD_FRAMES_WINDOW_S:g} s")
 
     def found(
         self, followed: Iterable[Followed], estimates: Sequence[tuple[Followed, Target, Estimate | None]], frame: Frame

@@ -25,6 +25,10 @@ class BatchCurve:
     step_ms: Mapping[int, float]
     largest: int
 
+    def halved(self) -> BatchCurve:
+        """For a machine that cannot do so many at once after all."""
+        return replace(self, largest=max(1, self.largest // 2))
+
 
 ONE_BY_ONE = BatchCurve({}, 1)
 

@@ -44,12 +44,12 @@ class Credit:
 
     def arrived(self, size: int, now_s: float, *, must: bool) -> bool:
         """One more frame of so many bytes came; True if the numbers changed by that."""
-        before = self.frames, self.must
         if must:
-            self._largest = max(self._largest, size)
-        else:
-            self._step(now_s)
-        return (self.frames, self.must) != before
+            room, self._largest = self.must, max(self._largest, size)
+            return self.must != room
+        frames = self.frames
+        self._step(now_s)
+        return self.frames != frames
 
     def _step(self, now_s: float) -> None:
         if self._step_s is not None and now_s < self._step_s:

@@ -95,12 +95,14 @@ class Timings:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a job. `estimates` holds None for a target that was started on this very frame."""
+    """What became of a job. `estimates` holds None for a target that was started on this very frame; `split`: it failed
+    beside others, and none of them did alone."""
 
     started: dict[StartOrder, dict[Start, Target] | Failure] = field(default_factory=dict)
     caught_up: dict[StartOrder, int] = field(default_factory=dict)
     estimates: list[tuple[Followed, Target, Estimate | None]] = field(default_factory=list)
     undecodable: str | None = None
     internal: bool = False
+    split: bool = False
     timings: Timings = field(default_factory=Timings)
     done_s: float = 0.0

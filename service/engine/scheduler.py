@@ -132,9 +132,16 @@ class Scheduler:
         self._later.pop(session.id, None)
         self.wake(session)
 
+    def _halve(self, model: Model) -> None:
+        model.curve = model.curve.halved()
+        words = {"model": model.id, "largest_batch": model.curve.largest}
+        _log.warning("a batch was too much at once; there will be smaller ones", kind="batch_split", **words)
+
     def _done(self, batch: Batch, outcomes: list[Outcome]) -> None:
         now_s = perf_counter()
         seconds = now_s - (batch.began_s or now_s)
+        if any(outcome.split for outcome in outcomes):
+            self._halve(batch.model)
         for job, outcome in zip(batch.jobs, outcomes, strict=True):
             session = self._out.pop(job.session)
             if job.frame is not None:

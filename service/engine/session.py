@@ -4,7 +4,6 @@ times come in as arguments, messages go out through its answers."""
 from __future__ import annotations
 
 import weakref
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -26,14 +25,9 @@ from service.protocol.results import Payload
 from service.security.quotas import Verdict
 from service.settings import LimitSettings
 
-BAD_FRAMES = 20
-BAD_FRAMES_WINDOW_S = 10.0
-
 SessionState = Literal["created", "live", "detached", "closed"]
 Quota = Callable[[int, float], Verdict]
 """Counts in a frame of so many bytes at that time."""
-
-_FLOODS = {Verdict.FRAMES_FLOOD: (4429, "rate_limited: far"), Verdict.BYTES_FLOOD: (4413, "quota_bytes: far")}
 
 
 def unlimited(_size: int, _now_s: float) -> Verdict:
@@ -92,7 +86,6 @@ class Session:
         self._job: Job | None = None
         self.last_seq = self.done_seq = -1
         self._when_idle: Callable[[Session], None] | None = None
-        self._bad_times_s: deque[float] = deque(maxlen=BAD_FRAMES)
         self._failed = False
 
     @property
@@ -183,7 +176,8 @@ class Session:
             self.counters.drop(Drop.DETACHED)
             return
         if verdict is not Verdict.WITHIN:
-            self._over_quota(frame, verdict, now_s)
+            self.counters.drop(Drop.QUOTA)
+            self.answers.over_quota(verdict, frame.seq, now_s, must=self._must(frame))
             return
         if self.answers.credit.arrived(len(frame.image), now_s, must=self._must(frame)):
             self.answers.say(self.answers.credit.message())
@@ -207,17 +201,6 @@ class Session:
 
     def _must(self, frame: Frame) -> bool:
         return frame.must_process or self.request.mode == "every"
-
-    def _over_quota(self, frame: Frame, verdict: Verdict, now_s: float) -> None:
-        self.counters.drop(Drop.QUOTA)
-        if verdict in _FLOODS:
-            code, words = _FLOODS[verdict]
-            self.answers.close(code, f"{words} beyond what this key may send")
-        elif self._must(frame):
-            self.answers.say(results.error("rate_limited", "beyond what this key may send", seq=frame.seq))
-        else:
-            detail = "frames beyond what this key may send are dropped"
-            self.answers.warn("degraded_rate", detail, now_s, reason="quota", seq=frame.seq)
 
     def operate(self, operation: Operation, now_s: float) -> None:
         """An operation on the targets, or on the session itself."""
@@ -353,12 +336,7 @@ class Session:
 
     def _reject(self, reason: Reason, detail: str, seq: int | None, now_s: float) -> None:
         self.counters.reject(reason)
-        data = {"reason": str(reason)} | ({} if seq is None else {"seq": seq})
-        self.answers.warn("frame_rejected", detail, now_s, **data)
-        self._bad_times_s.append(now_s)
-        many = len(self._bad_times_s) == BAD_FRAMES and now_s - self._bad_times_s[0] < BAD_FRAMES_WINDOW_S
-        if many:
-            self.answers.close(4415, f"bad_media: {BAD_FRAMES} unusable frames in {BAD_FRAMES_WINDOW_S:g} s")
+        self.answers.rejected(reason, detail, seq, now_s)
 
     def _answered(self, answer: Answer) -> None:
         if answer.op is not None:

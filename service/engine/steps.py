@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -101,6 +101,10 @@ class Stepper:
             # Which of them was it? Targets change only after a step has succeeded, so each can be tried alone.
             for item in stepping:
                 self._step_safely(item)
+            # None of them was it: together they were too much, as for a device whose memory is full.
+            split = len(stepping) > 1 and not any(item.outcome.internal for item in stepping)
+            for item in stepping:
+                item.outcome.split = split
         for item in prepared:
             item.outcome.done_s = perf_counter()
         return [item.outcome for item in prepared]
@@ -229,4 +233,8 @@ class Stepper:
 
 def _timed(picture: Picture, frame: Frame) -> Picture:
     """The picture with the time that the client says it was taken at."""
-    return picture if frame.ts_us is None else replace(picture, time_s=frame.ts_us / 1e6)
+    if frame.ts_us is None:
+        return picture
+    # Written out, as `replace` asks the class for its fields each time.
+    whole = (picture.frame_width, picture.frame_height)
+    return Picture(picture.pixels, picture.x, picture.y, *whole, frame.ts_us / 1e6)

@@ -80,15 +80,14 @@ def next_window(tracker: Tracker, targets: Sequence[Target], frame: Frame, *, st
     if not targets:
         return {"full": True, "window": None, "max_scale": 1.0}
     windows = [tracker.next_window(target) for target in targets]
-    reaches = [_widened(tracker.reach(target), window.side) for target, window in zip(targets, windows, strict=True)]
-    part = _on_grid(PixelRect.around(reaches), frame)
+    parts = [_widened(tracker.reach(target), window.side) for target, window in zip(targets, windows, strict=True)]
+    part = _on_grid(parts[0] if len(parts) == 1 else PixelRect.around(parts), frame)
     unsure = any(target.presence.state not in _SURE or tracker.needs_whole(target) for target in targets)
-    sizes = [_search_size(tracker, target) for target in targets]
-    scale = min(1.0, max(size / window.side for size, window in zip(sizes, windows, strict=True)))
+    scales = [_search_size(tracker, target) / window.side for target, window in zip(targets, windows, strict=True)]
     return {
-        "full": starting or unsure or part is None or (part.width, part.height) == (frame.width, frame.height),
-        "window": None if part is None else [part.x, part.y, part.width, part.height],
-        "max_scale": round(scale, 4),
+        "full": starting or unsure or part is None or part[2:] == [frame.width, frame.height],
+        "window": part,
+        "max_scale": round(min(1.0, max(scales)), 4),
     }
 
 
@@ -97,15 +96,15 @@ def _widened(part: PixelRect, side: float) -> PixelRect:
     return PixelRect(part.x - margin, part.y - margin, part.width + 2 * margin, part.height + 2 * margin)
 
 
-def _on_grid(part: PixelRect, frame: Frame) -> PixelRect | None:
-    """The part of the frame that holds this one, from a grid line to another."""
+def _on_grid(part: PixelRect, frame: Frame) -> list[int] | None:
+    """x, y, w, h of the part of the frame that holds this one, from a grid line to another."""
     inside = part.inside(frame.width, frame.height)
     if inside is None:
         return None
-    left, top = (start // WINDOW_GRID * WINDOW_GRID for start in (inside.x, inside.y))
-    ends = (inside.x + inside.width, inside.y + inside.height)
-    right, bottom = (-(-end // WINDOW_GRID) * WINDOW_GRID for end in ends)
-    return PixelRect(left, top, right - left, bottom - top).inside(frame.width, frame.height)
+    left, top = inside.x // WINDOW_GRID * WINDOW_GRID, inside.y // WINDOW_GRID * WINDOW_GRID
+    right = min(-(-(inside.x + inside.width) // WINDOW_GRID) * WINDOW_GRID, frame.width)
+    bottom = min(-(-(inside.y + inside.height) // WINDOW_GRID) * WINDOW_GRID, frame.height)
+    return [left, top, right - left, bottom - top]
 
 
 def _search_size(tracker: Tracker, target: Target) -> int:

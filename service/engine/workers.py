@@ -38,8 +38,9 @@ class Workers:
         self._done = done
         self._batches: SimpleQueue[Batch | None] = SimpleQueue()
         self._running: set[Batch] = set()
+        self._working: set[int] = set(range(count))
         self._threads = [
-            threading.Thread(target=self._work, name=f"lockon-worker-{i}", daemon=True) for i in range(count)
+            threading.Thread(target=self._work, args=(i,), name=f"lockon-worker-{i}", daemon=True) for i in range(count)
         ]
         for thread in self._threads:
             thread.start()
@@ -47,7 +48,7 @@ class Workers:
     @property
     def free(self) -> int:
         """Threads that have nothing to do."""
-        return self.alive - len(self._running)
+        return len(self._working) - len(self._running)
 
     @property
     def alive(self) -> int:
@@ -71,11 +72,14 @@ class Workers:
         for thread in self._threads:
             thread.join(max(0.0, deadline_s - perf_counter()))
 
-    def _work(self) -> None:
-        while (batch := self._batches.get()) is not None:
-            self._run(batch)
-            # A thread that waits for its next batch must not keep the last one's model in memory.
-            del batch
+    def _work(self, number: int) -> None:
+        try:
+            while (batch := self._batches.get()) is not None:
+                self._run(batch)
+                # A thread that waits for its next batch must not keep the last one's model in memory.
+                del batch
+        finally:
+            self._working.discard(number)
 
     def _run(self, batch: Batch) -> None:
         batch.began_s = perf_counter()

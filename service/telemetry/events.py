@@ -14,6 +14,7 @@ EVENTS = {
     "request_failed": "A fault of ours in an HTTP request, with the traceback; the answer has the same `req`",
     "frame_failed": "A fault of the model's or of ours on one frame, with the traceback; the session goes on",
     "batch_failed": "A fault of ours in a worker, with the traceback; all frames of that batch are lost",
+    "batch_split": "A batch failed, and each of its frames alone did not: from now on at most half as many go together",
     "session_lost": "A session that another server had left could not be taken over, and why",
     "session_model": "A session that was taken over goes on with another package of its model",
     "draining": "The server is to stop: clients are asked to leave, and have time to",

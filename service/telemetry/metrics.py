@@ -13,6 +13,7 @@ from service.engine.counters import Drop
 from service.engine.jobs import Outcome
 from service.protocol.header import Reason
 from service.telemetry.catalogue import BY_NAME, PREFIX, Stage
+from service.telemetry.series import Counts, Spreads
 from service.telemetry.tally import ModelTally
 
 LAG_INTERVAL_S = 0.25
@@ -36,19 +37,19 @@ class Metrics:
         self._tallies: dict[str, ModelTally] = {}
 
     def _frame_families(self) -> None:
-        self.received = self._made(Counter, "frames_received_total")
-        self.processed = self._made(Counter, "frames_processed_total")
-        self.age = self._made(Histogram, "frame_age_seconds")
-        self.delay = self._made(Histogram, "frame_delay_seconds")
-        self.batch_size = self._made(Histogram, "batch_size")
+        self.received = self._counted("frames_received_total")
+        self.processed = self._counted("frames_processed_total")
+        self.age = self._spread("frame_age_seconds")
+        self.delay = self._spread("frame_delay_seconds")
+        self.batch_size = self._spread("batch_size")
         self.faults = self._made(Counter, "faults_total")
         self.waiting = self._made(Gauge, "frames_waiting")
-        self._busy = self._made(Counter, "infer_busy_seconds_total")
+        self._busy = self._counted("infer_busy_seconds_total")
         self.coalesced = self._made(Counter, "results_coalesced_total")
-        dropped = self._made(Counter, "frames_dropped_total")
+        dropped = self._counted("frames_dropped_total")
         rejected = self._made(Counter, "frames_rejected_total")
-        interval = self._made(Histogram, "frame_interval_seconds")
-        stage = self._made(Histogram, "stage_seconds")
+        interval = self._spread("frame_interval_seconds")
+        stage = self._spread("stage_seconds")
         self.drops = {reason: dropped.labels(reason) for reason in Drop}
         self.rejections = {reason: rejected.labels(reason) for reason in Reason}
         self.intervals = {place: interval.labels(place) for place in ("camera", "server")}
@@ -102,6 +103,18 @@ class Metrics:
         assert metric.kind == family.__name__.lower()
         more: dict[str, Any] = {"buckets": metric.buckets} if metric.buckets else {}
         return family(PREFIX + name, metric.help, tuple(metric.labels), registry=self.registry, **more)
+
+    def _counted(self, name: str) -> Counts:
+        """A counter of the catalogue that moves with every frame."""
+        metric = BY_NAME[name]
+        assert metric.kind == "counter"
+        return Counts(metric, self.registry)
+
+    def _spread(self, name: str) -> Spreads:
+        """A histogram of the catalogue that moves with every frame."""
+        metric = BY_NAME[name]
+        assert metric.kind == "histogram"
+        return Spreads(metric, self.registry)
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads."""

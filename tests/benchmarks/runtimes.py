@@ -3,9 +3,9 @@
     python -m tests.benchmarks.runtimes                          # all variants
     python -m tests.benchmarks.runtimes nanotrack_v3 siamrpnpp_r50
 
-prints CPU milliseconds for one target (median of the rounds), and the ratio to torch in the same round. The runtimes
-take turns in random order. Weights are random: they change nothing in the work. GMAC: multiplications of convolutions,
-linear layers and matrix products.
+prints, as Markdown, CPU milliseconds for one target (median of the rounds), and the ratio to torch in the same round.
+The runtimes take turns in random order. Weights are random: they change nothing in the work. GMAC: multiplications of
+convolutions, linear layers and matrix products. Variants that differ in constants alone are measured once.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -97,7 +96,7 @@ def gmacs(network: nn.Module, spec: ModelSpec) -> float:
     return operations / 2e9
 
 
-def add_row(table: Table, name: str, spec: ModelSpec) -> None:
+def row(name: str, spec: ModelSpec) -> list[str]:
     """Measures one variant."""
     network = lively_network(spec)
     with tempfile.TemporaryDirectory() as folder:
@@ -114,20 +113,24 @@ def add_row(table: Table, name: str, spec: ModelSpec) -> None:
     original = ORIGINAL_LOOP_MS.get(name)
     best = min(median(times[column]) for column in COLUMNS)
     against = f"{original:g} ({best / original:.2f})" if original else "-"
-    table.add_row(name, f"{gmacs(network, spec):.3f}", f"{median(times[TORCH]):.2f}", *cells, against)
+    return [name, f"{gmacs(network, spec):.3f}", f"{median(times[TORCH]):.2f}", *cells, against]
 
 
 def main() -> None:
-    """Measures the variants and prints the table."""
+    """Measures the variants and prints the rows as they come."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("variants", nargs="*", help="variants to measure; all by default")
     torch.set_num_threads(1)
     specs = {DEFAULT_MODEL: find_package(DEFAULT_MODEL).spec, **VARIANTS}
-    ratios = [f"{column}, ms (ratio)" for column in COLUMNS]
-    table = Table("variant", "GMAC", "torch, ms", *ratios, "original loop, ms (best / it)")
+    titles = ["variant", "GMAC", "torch, ms", *(f"{column}, ms (ratio)" for column in COLUMNS)]
+    titles.append("original loop, ms (best / it)")
+    print(f"| {' | '.join(titles)} |\n|{' --- |' * len(titles)}", flush=True)  # noqa: T201
+    measured_as: dict[Any, str] = {}
     for name in options.parse_args().variants or specs:
-        add_row(table, name, specs[name])
-    Console(width=160).print(table)
+        spec = specs[name]
+        first = measured_as.setdefault((spec.network, spec.crop.search_size, spec.memory), name)
+        cells = row(name, spec) if first == name else [name, f"as {first}", *[""] * (len(titles) - 2)]
+        print(f"| {' | '.join(cells)} |", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.scale sessions     # 1 to 256 sessions, idle and active: CPU, memory
     python -m tests.benchmarks.scale targets      # 1 to 8 targets in a stream, which share one decoded picture
     python -m tests.benchmarks.scale overload     # four times what the machine can do: ages, evenness
-    python -m tests.benchmarks.scale growth       # resident memory over 100,000 frames
+    python -m tests.benchmarks.scale growth       # resident memory over 100,000 frames of sessions that come and go
+    python -m tests.benchmarks.scale lasting      # the same of one session, with small frames and no network
 
 720p frames of about 100 kB. Active sessions send one frame at a time each, so that the server always has work.
 """
@@ -12,19 +13,22 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import linear_regression
 from time import perf_counter, sleep
 from typing import Any
 
+import orjson
 from rich.console import Console
 from rich.table import Table
 
 from models.package import DEFAULT_MODEL
 from tests.benchmarks.camera_streams import LockonServer, closed_loop, lockon_server, paced
 from tests.benchmarks.films import SHARES, Shots, embedded
-from tests.benchmarks.wire import percentile
+from tests.benchmarks.wire import Wire, percentile
 from tests.conftest import SHARED
+from tests.drawing import Drawing
 
 COUNTS = (1, 4, 16, 64, 256)
 TARGETS = (1, 2, 4, 8)
@@ -120,16 +124,51 @@ def overload(model: str, films: Sequence[Shots], seconds: float) -> Table:
 
 
 def growth(model: str, films: Sequence[Shots], frames: int) -> Table:
-    """Resident memory, ten times on the way; targets come and go with their sessions."""
-    shown = Table("frames", "resident MiB")
+    """Resident memory on the way; four sessions at a time, of twenty frames each, come and go with their targets."""
+
+    def some(server: LockonServer) -> int:
+        many = server.streams(model, films, 4, windows=False)
+        answered = len(closed_loop(many, 20).ages_ms)
+        for stream in many:
+            stream.wire.close()
+        return answered
+
     with lockon_server([model], {}) as server:
-        done = 0
-        for _ in range(11):
-            shown.add_row(f"{done}", f"{resident_kib(server) / 1024:.1f}")
-            many = server.streams(model, films, 4, windows=False)
-            done += len(closed_loop(many, max(1, frames // 40)).ages_ms)
-            for stream in many:
-                stream.wire.close()
+        return _grown(server, frames, lambda: some(server))
+
+
+def lasting(frames: int) -> Table:
+    """Resident memory on the way of one session with the dummy."""
+    drawing = Drawing(width=96, height=96, side=24)
+    files = list(drawing.jpegs(20))
+    with lockon_server(["dummy"], {}) as server:
+        wire = Wire(*server.address, path="/v1/stream")
+        wire.say({"type": "hello", "create": {"targets": [{"box": drawing.box(0).xywh()}]}})
+        wire.hear()
+
+        def some() -> int:
+            for file in files:
+                wire.send(file)
+                while orjson.loads(wire.hear())["type"] != "result":
+                    pass
+            return len(files)
+
+        return _grown(server, frames, some)
+
+
+def _grown(server: LockonServer, frames: int, some: Callable[[], int]) -> Table:
+    """Lets `some` frames be answered until there were so many; looks ten times. The first tenth is not in the slope."""
+    shown = Table("frames", "resident MiB")
+    rows = [(some(), resident_kib(server) / 1024)]
+    while rows[-1][0] < frames:
+        done = rows[-1][0]
+        while done < rows[0][0] + len(rows) * frames / 10:
+            done += some()
+        rows.append((done, resident_kib(server) / 1024))
+    for done, mib in rows:
+        shown.add_row(f"{done}", f"{mib:.1f}")
+    counts, sizes = zip(*rows[1:], strict=True)
+    shown.caption = f"{linear_regression(counts, sizes).slope * 1e4:+.2f} MiB in 10,000 frames"
     return shown
 
 
@@ -142,9 +181,9 @@ def resident_kib(server: LockonServer) -> int:
 def main() -> None:
     """Measures what the command line names and prints a table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("what", choices=("sessions", "targets", "overload", "growth"))
+    options.add_argument("what", choices=("sessions", "targets", "overload", "growth", "lasting"))
     options.add_argument("--model", default=DEFAULT_MODEL)
-    options.add_argument("--frames", type=int, help="frames to measure over: 512, 100 or 100000")
+    options.add_argument("--frames", type=int, help="frames to measure over: 512, 100, or 100000")
     options.add_argument("--seconds", type=float, default=20.0, help="length of the overload")
     chosen = options.parse_args()
     films = [embedded(SHARED / "data" / "eval" / name, share, 100_000, 60) for name, share in SHARES.items()]
@@ -153,6 +192,7 @@ def main() -> None:
         "targets": lambda: targets(chosen.model, films, chosen.frames or 100),
         "overload": lambda: overload(chosen.model, films, chosen.seconds),
         "growth": lambda: growth(chosen.model, films, chosen.frames or 100_000),
+        "lasting": lambda: lasting(chosen.frames or 100_000),
     }
     console = Console(width=160)
     console.print(measures[chosen.what]())

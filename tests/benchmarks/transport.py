@@ -4,7 +4,8 @@
     python -m tests.benchmarks.transport --rounds 3 --messages 200 --kb 60
 
 Each server is a process of its own and answers a binary message with 200 bytes of text. `bare` is an ASGI application
-of ten lines; `lockon` is the whole server, but for pictures and network: its decoder and its runtime answer at once.
+of ten lines; `lockon` is the whole server, but for pictures and network: no frame is decoded, no crop is cut, and the
+runtime answers at once.
 CPU: of the server, for each message, with four connections of one message in flight each. At most: messages/s of the
 same. Round trip: one connection at 30 messages/s. All servers take turns in random order; figures are medians of the
 rounds, and the last column is the difference to the bare server of the same kind in the same round.
@@ -77,12 +78,13 @@ def serve_bare(ws: str, loop: str, http: str = "httptools") -> None:
 
 
 def serve_lockon() -> None:
-    """Serves Lockon with a decoder and a runtime that answer at once."""
+    """Serves Lockon with a decoder and a runtime that answer at once, and no crops."""
+    from models import tracker as tracking
+    from models.families import FAMILIES
     from models.frames import Picture
     from models.package import load_tracker
     from models.runtimes.base import Best
     from models.runtimes.dummy import DummyRuntime
-    from models.tracker import Tracker
     from service.engine.decoding import HostDecoder
     from service.server import run
     from service.settings import load_settings
@@ -98,9 +100,11 @@ def serve_lockon() -> None:
     picture = Picture.of(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     HostDecoder.decode_all = lambda self, frame: picture  # type: ignore[method-assign]
     HostDecoder.decode_part = lambda self, frame, part: picture  # type: ignore[method-assign]
+    spec = load_tracker("dummy").spec
+    uncut = FAMILIES[spec.family]._replace(cut=lambda frame, window, out, fill: None)
+    tracking.FAMILIES = {**FAMILIES, spec.family: uncut}  # type: ignore[attr-defined]
     settings = load_settings({"server": {"port": 0, "log_level": "warning"}, "models": {"default": "dummy"}})
-    tracker = load_tracker("dummy")
-    run(settings, loader=lambda _: Tracker(tracker.spec, Still()))
+    run(settings, loader=lambda _: tracking.Tracker(spec, Still()))
 
 
 @dataclass

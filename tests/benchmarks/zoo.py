@@ -132,9 +132,9 @@ def golden_cells(wanted: list[str]) -> dict[tuple[str, str], str]:
     """(folder, column) -> cell, from a run of the golden tests of these columns."""
     recorder = Recorder()
     names = " or ".join(name for column in wanted for name in COLUMNS[column].pattern.split("|"))
-    left_out = ["--deselect", str(GOLDEN_TESTS / "test_runtimes.py")]
+    chosen = ["-m", "shared or slow", "-k", names, "--deselect", str(GOLDEN_TESTS / "test_runtimes.py")]
     with noted(recorder):
-        pytest.main(["-q", "-n", "0", "-m", "shared or slow", "-k", names, *left_out, str(GOLDEN_TESTS)], plugins=[recorder])
+        pytest.main(["-q", "-n", "0", "--timeout", "0", *chosen, str(GOLDEN_TESTS)], plugins=[recorder])
     cells = {}
     for cell, made in recorder.comparisons.items():
         worst = max(made, key=lambda each: each.share)

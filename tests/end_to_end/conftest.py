@@ -126,7 +126,12 @@ class Talk:
     async def hear(self) -> dict[str, Any]:
         """The next message."""
         async with asyncio.timeout(TIMEOUT_S):
-            message: dict[str, Any] = json.loads(await self.socket.recv())
+            return self.read(await self.socket.recv())
+
+    @staticmethod
+    def read(text: str | bytes) -> dict[str, Any]:
+        """A message, which is one of the documented ones."""
+        message: dict[str, Any] = json.loads(text)
         _SPOKEN[message["type"]].validate_python(message, strict=True)
         return message
 

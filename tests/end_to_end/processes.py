@@ -45,6 +45,11 @@ class ServerProcess:
         """Base address of the sockets."""
         return f"ws://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def terminate(self) -> None:
         """SIGTERM."""
         self._process.terminate()

@@ -203,6 +203,32 @@ async def test_what_a_ticket_pins_cannot_be_said_otherwise(guarded: RunningServe
                 assert (await talk.close_code())[0] == 4403
 
 
+async def test_a_ticket_does_not_let_its_holder_change_what_others_have_settled(
+    guarded: RunningServer, keys: KeyFile
+) -> None:
+    key = keys.new("settled")
+    free, capped = {"type": "session.update", "op": "a", "label": "x"}, {"max_fps": None}
+    issued = await _ticket(guarded, key, create={"max_fps": 5})
+    async with connect(guarded.ws + "/v1/stream", subprotocols=offer(issued["ticket"])) as socket:
+        talk = Talk(socket)
+        await talk.ask({"type": "hello"}, "welcome")
+        assert (await talk.ask(free, "ack"))["ok"]
+        ack = await talk.ask({"type": "session.update", "op": "b", **capped}, "ack")
+        assert (ack["ok"], ack["code"], ack["pointer"]) == (False, "not_allowed", "/max_fps")
+    async with rest(guarded, key) as http:
+        session = (await http.post("/v1/sessions", json={"max_fps": 5})).json()["id"]
+    issued = await _ticket(guarded, key, f"/v1/sessions/{session}/tickets")
+    stream = f"{guarded.ws}/v1/sessions/{session}/stream"
+    async with connect(stream, subprotocols=offer(issued["ticket"])) as socket:
+        talk = Talk(socket)
+        await talk.ask({"type": "hello"}, "welcome")
+        assert (await talk.ask(free, "ack"))["code"] == "not_allowed"
+    async with connect(stream, additional_headers=bearer(key)) as socket:
+        talk = Talk(socket)
+        await talk.ask({"type": "hello", "takeover": True}, "welcome")
+        assert (await talk.ask(free | capped, "ack"))["ok"]
+
+
 async def test_a_page_of_another_site_needs_more_than_a_ticket(guarded: RunningServer, keys: KeyFile) -> None:
     issued = await _ticket(guarded, keys.new("stolen"))
     for origin in ("https://evil.example", "null"):

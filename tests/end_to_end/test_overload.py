@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
+from time import perf_counter
 
 import httpx
+import lockon_client
 import pytest
 
 from models.package import load_tracker
@@ -15,6 +17,7 @@ from models.runtimes.kinds import Precision
 from models.tracker import Tracker
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import MUST, TIMEOUT_S, RunningServer, StartServer, Talk, streaming, with_header
+from tests.waiting import until
 
 DRAWING = Drawing()
 FIRST = list(DRAWING.box(0).xywh())
@@ -120,6 +123,70 @@ async def test_a_full_must_queue_refuses_loudly(gated: RunningServer, runtime: G
     ]
     assert [r["seq"] for r in results] == list(range(2, 11))
     assert counters["dropped_capacity"] == 12
+
+
+async def test_credit_is_halved_where_frames_replace_each_other(gated: RunningServer, runtime: GatedRuntime) -> None:
+    async with streaming(gated, FIRST) as talk:
+        assert talk.welcome["credit"] == {"frames": 4, "must": 4}
+        await _blocked(talk, runtime)
+        message = talk.welcome
+        while message["type"] != "credit":
+            await talk.say(DRAWING.jpeg(2))
+            message = await talk.ask_any({"type": "ping"})
+    assert message == {"type": "credit", "frames": 2, "must": 4}
+
+
+@pytest.mark.parametrize("every", [False, True])
+async def test_the_python_client_keeps_to_the_credit(
+    gated: RunningServer, runtime: GatedRuntime, *, every: bool
+) -> None:
+    async def camera() -> AsyncIterator[bytes]:
+        for index in range(40):
+            yield DRAWING.jpeg(index)
+            await asyncio.sleep(0)
+
+    async with lockon_client.track(gated.ws, box=FIRST, every=every) as stream:
+        runtime.gate.clear()
+        results = stream.results(camera())
+        await anext(results)  # that of the first frame, which is not searched
+        session = gated.app.state.registry.find(stream.welcome.session)
+        allowed = 8 if every else 4
+        await until(lambda: session.counters.received == 1 + allowed)
+        async with streaming(gated, FIRST):
+            pass  # meanwhile more could come
+        assert session.counters.received == 1 + allowed
+        runtime.gate.set()
+        seqs = [result.seq async for result in results]
+    assert not every or seqs == list(range(2, 41))
+
+
+async def test_a_frame_waits_for_max_fps_and_not_for_another_frame(gated: RunningServer, runtime: GatedRuntime) -> None:
+    async with streaming(gated, FIRST, max_fps=20) as talk:
+        assert talk.welcome["limits"]["max_fps"] == 20
+        for index in range(3):
+            await talk.say(DRAWING.jpeg(index))
+        while (await talk.hear_of("result"))["seq"] < 3:
+            pass
+        update = {"type": "session.update", "op": "u", "max_fps": None, "label": "door"}
+        assert (await talk.ask(update, "ack"))["ok"]
+        async with httpx.AsyncClient(base_url=gated.http) as client:
+            view = (await client.get(f"/v1/sessions/{talk.welcome['session']}")).json()
+        assert (view["max_fps"], view["deadline_ms"], view["label"]) == (None, None, "door")
+        bad = {"type": "session.update", "op": "v", "max_fps": 1000}
+        assert (await talk.ask(bad, "ack"))["pointer"] == "/max_fps"
+
+
+async def test_a_frame_beyond_its_deadline_is_dropped_and_the_client_may_send_the_next_one(
+    gated: RunningServer, runtime: GatedRuntime
+) -> None:
+    async with streaming(gated, FIRST, deadline_ms=20) as talk:
+        await _blocked(talk, runtime)
+        await talk.say(DRAWING.jpeg(2))
+        session = gated.app.state.registry.find(talk.welcome["session"])
+        await until(lambda: session.waiting == 2 and perf_counter() - session.last_frame_s > 0.02)
+        runtime.gate.set()
+        assert (await talk.hear_of("credit"))["done_seq"] == 3
+        assert (await _counters(gated, session.id))["dropped_deadline"] == 1
 
 
 async def test_a_target_removed_during_inference_is_left_out_of_the_result(

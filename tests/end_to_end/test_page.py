@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ import pytest
 from playwright.sync_api import Browser, WebSocketRoute, sync_playwright
 
 from models.package import load_tracker
+from models.tracker import Tracker
+from tests.drawing import Drawing
 from tests.end_to_end import fake_camera
 from tests.end_to_end.browsing import (
     CHROMIUM,
@@ -36,6 +39,7 @@ from tests.end_to_end.conftest import RunningServer, StartServer
 from tests.end_to_end.fake_camera import BITS, STRIP_HEIGHT, Recording
 from tests.end_to_end.guarding import KeyFile
 from tests.end_to_end.processes import ServerProcess
+from tests.end_to_end.test_overload import GatedRuntime
 
 pytestmark = pytest.mark.browser
 
@@ -234,6 +238,36 @@ def test_a_target_that_leaves_the_picture_is_drawn_and_announced_as_lost(
         assert page.inner_text("#announcer") == "Target 1 is lost"
         assert page.inner_text("#state").startswith("lost ")
         assert page.locator("#targets li .what").inner_text().startswith("lost ")
+
+
+def test_the_pages_client_keeps_to_the_credit_and_holds_must_process_frames_back(
+    browser: Browser, start_server: StartServer
+) -> None:
+    runtime, drawing = GatedRuntime(), Drawing()
+    spec = load_tracker("dummy").spec
+    server = start_server({"engine": {"workers": 1}}, lambda _name: Tracker(spec, runtime))
+    with opened(browser, f"{server.http}/") as page:
+        page.evaluate(
+            """async ([box, file]) => {
+              const { Lockon } = await import("/lockon.js");
+              const picture = new Blob([Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0))]);
+              const link = new Lockon("/v1/stream", { targets: [{ id: "t", box }] });
+              window.tried = { link, errors: 0, results: 0, send: () => link.send(picture, { must: true }) };
+              link.addEventListener("error", () => (window.tried.errors += 1));
+              link.addEventListener("result", () => (window.tried.results += 1));
+              window.tried.send();
+            }""",
+            [list(drawing.box(0).xywh()), base64.b64encode(drawing.jpeg(0)).decode()],
+        )
+        wait_until(page, "window.tried.results === 1")
+        runtime.gate.clear()
+        assert page.evaluate("Array.from({ length: 20 }, window.tried.send).filter((seq) => seq).length") == 16
+        assert not page.evaluate("window.tried.link.ready")
+        (session,) = server.app.state.registry.all()
+        wait_until(page, "window.tried.link.sent === 9")
+        runtime.gate.set()
+        wait_until(page, "window.tried.results === 17")
+        assert (session.counters.received, session.counters.dropped, page.evaluate("window.tried.errors")) == (17, 0, 0)
 
 
 def test_a_hidden_tab_sends_nothing_until_it_is_seen_again(

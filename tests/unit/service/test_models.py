@@ -34,7 +34,7 @@ from service.engine.models import (
     UnknownModel,
     model_id,
 )
-from service.engine.steps import Stepper, TimedRuntime
+from service.engine.steps import TimedRuntime
 from service.engine.views import next_window
 from service.protocol.header import Frame
 from service.protocol.images import ImageHeader, ImageKind

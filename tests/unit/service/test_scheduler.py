@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
+import pytest
+
 from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.runtimes.kinds import Precision
@@ -59,19 +61,28 @@ async def _serving(tracker: Tracker, *names: str, largest: int = 2) -> tuple[Reg
     return Registry(models, LimitSettings(), scheduler, metrics), scheduler
 
 
-async def test_each_session_gets_its_turn_before_any_gets_a_second_one() -> None:
+@pytest.mark.parametrize(
+    "drawings",
+    [
+        pytest.param([Drawing()] * 5, id="alike"),
+        pytest.param([Drawing(width=3840, height=2160), *[Drawing()] * 4], id="one of 4K frames among small ones"),
+        pytest.param([Drawing(seed=1), *[Drawing()] * 20], id="one of a client beside many of another"),
+    ],
+)
+async def test_each_session_gets_its_turn_before_any_gets_a_second_one(drawings: list[Drawing]) -> None:
     runtime = RecordingRuntime()
     tracker = Tracker(load_tracker("dummy").spec, runtime)
     runtime.gate.set()
     registry, scheduler = await _serving(tracker, "m")
     runtime.gate.clear()
     runtime.sizes.clear()
-    drawing = Drawing()
-    request = CreateRequest(mode="every", targets=[TargetRequest(box=list(drawing.box(0).xywh()))])
-    sessions = [registry.create(request) for _ in range(5)]
-    for session in sessions:
-        for index in range(4):
-            session.receive(drawing.jpeg(index), 0.0)
+    sessions = []
+    for drawing in drawings:
+        request = CreateRequest(mode="every", targets=[TargetRequest(box=list(drawing.box(0).xywh()))])
+        sessions.append(registry.create(request, owner=f"client {drawing.seed}"))
+        file = drawing.jpeg(0)
+        for _ in range(4):
+            sessions[-1].receive(file, 0.0)
     served: list[list[int]] = []
     runtime.gate.set()
     async with asyncio.timeout(10):
@@ -80,7 +91,7 @@ async def test_each_session_gets_its_turn_before_any_gets_a_second_one() -> None
             await asyncio.sleep(0)
     scheduler.stop(1.0)
     assert all(max(counts) - min(counts) <= 1 for counts in served)
-    assert [session.counters.processed for session in sessions] == [4] * 5
+    assert [session.counters.processed for session in sessions] == [4] * len(drawings)
     assert max(runtime.sizes) == 2
 
 
@@ -110,6 +121,32 @@ async def test_a_batch_is_limited_by_its_targets_and_holds_one_model() -> None:
     scheduler.stop(1.0)
     # Two sessions with two targets each are as many as may go together; the one with four is next, then model b.
     assert runtime.sizes == [4, 4, 1]
+
+
+class SmallRuntime(RecordingRuntime):
+    """Has no memory for more than two crops at once."""
+
+    def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
+        if len(crops) > 2:
+            raise RuntimeError("out of memory")
+        return super().search(features, crops, size, loop)
+
+
+async def test_a_batch_that_is_too_much_for_the_device_is_done_one_by_one_and_later_ones_are_smaller() -> None:
+    runtime = SmallRuntime()
+    runtime.gate.set()
+    registry, scheduler = await _serving(Tracker(load_tracker("dummy").spec, runtime), "m", largest=4)
+    drawing = Drawing()
+    request = CreateRequest(mode="every", targets=[TargetRequest(box=list(drawing.box(0).xywh()))])
+    sessions = [registry.create(request) for _ in range(9)]
+    for index in range(3):
+        for session in sessions:
+            session.receive(drawing.jpeg(index), 0.0)
+    await until(lambda: not any(session.waiting for session in sessions))
+    assert scheduler.trouble() is None
+    scheduler.stop(1.0)
+    assert [session.counters.processed for session in sessions] == [3] * 9
+    assert registry.models.ready["m"].curve.largest == 2
 
 
 class FaultyTally(ModelTally):
