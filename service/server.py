@@ -42,6 +42,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._reread = reread
         self._following: asyncio.Task[None] | None = None
+        self._settings_changed = False
         self._told_to_stop = False
         self._drain: Drain | None = None
 
@@ -83,18 +84,21 @@ class Server(uvicorn.Server):
             sys.stdout.flush()
 
     def _follow_settings(self) -> None:
+        self._settings_changed = True  # perhaps after they were read for the last time
         if self._following is None or self._following.done():
             self._following = asyncio.get_running_loop().create_task(self._follow())
 
     async def _follow(self) -> None:
         """The models become those that the settings name now."""
-        try:
-            models = self._reread().models
-        except SettingsInvalid as error:
-            _log.error("the settings were not read again", kind="settings_refused", reason=str(error))
-            return
         served: Models = self._app.state.registry.models
-        await served.follow(models.sources)
+        while self._settings_changed:
+            self._settings_changed = False
+            try:
+                models = self._reread().models
+            except SettingsInvalid as error:
+                _log.error("the settings were not read again", kind="settings_refused", reason=str(error))
+            else:
+                await served.follow(models.sources)
 
 
 def server_config(settings: Settings, loader: Loader | None = None) -> uvicorn.Config:

@@ -80,25 +80,25 @@ class Connection:
 
     async def _pump(self, session: Session, rest: str | bytes | None) -> int:
         """Reads and writes; the first of the two to end ends the other."""
-        tasks = [
-            asyncio.create_task(self._read(session, rest), name="lockon-reader"),
-            asyncio.create_task(self._write(session), name="lockon-writer"),
-        ]
+        reader = asyncio.create_task(self._read(session, rest), name="lockon-reader")
+        writer = asyncio.create_task(self._write(session), name="lockon-writer")
         self._watch_credentials()
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            if writer.done() and isinstance(writer.exception(), WebSocketDisconnect):
+                # The peer's own code lies behind what the reader has not read yet.
+                await asyncio.wait((reader,), timeout=self._registry.limits.send_timeout_s)
+            done = [task for task in (reader, writer) if task.done()]
         finally:
             if self._watch is not None:
                 self._watch.cancel()
-            for task in tasks:
+            for task in (reader, writer):
                 task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
-        for task, result in zip(tasks, ended, strict=True):
-            if task in done and isinstance(result, WebSocketDisconnect):
-                return result.code
-            if task in done and isinstance(result, BaseException):
-                raise result
-        return next(task.result() for task in tasks if task in done)
+            await asyncio.gather(reader, writer, return_exceptions=True)
+        try:
+            return done[0].result()
+        except WebSocketDisconnect as gone:
+            return gone.code
 
     def _watch_credentials(self) -> None:
         """Ends the socket soon after a token has expired, or a key was taken away."""

@@ -138,25 +138,28 @@ def test_on_sighup_the_models_are_those_that_the_settings_name_then(tmp_path: Pa
     code = "from service.cli import main; main()"
     command = [sys.executable, "-c", code, "serve", "--config", str(file), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        address = process.stdout.readline().split()[-1]
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            address = process.stdout.readline().split()[-1]
 
-        def change(text: str) -> None:
-            file.write_text(text, encoding="utf-8")
-            process.send_signal(signal.SIGHUP)
+            def change(text: str) -> None:
+                file.write_text(text, encoding="utf-8")
+                process.send_signal(signal.SIGHUP)
 
-        change('[models]\ndefault = "siamfcpp_light"\nalso = ["dummy"]\n')
-        asyncio.run(until(lambda: _ready_models(address) == ["siamfcpp_light", "dummy"]))
-        change("[modles]\nalso = []\n")
-        while "modles: there is no such setting" not in process.stderr.readline():
-            pass
-        change('[models]\ndefault = "siamfcpp_light"\nalso = ["nobody"]\n')
-        while "no model 'nobody'" not in process.stderr.readline():
-            pass
-        asyncio.run(until(lambda: _ready_models(address) == ["siamfcpp_light"]))
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
+            change('[models]\ndefault = "siamfcpp_light"\nalso = ["dummy"]\n')
+            asyncio.run(until(lambda: _ready_models(address) == ["siamfcpp_light", "dummy"]))
+            change("[modles]\nalso = []\n")
+            while "modles: there is no such setting" not in process.stderr.readline():
+                pass
+            change('[models]\ndefault = "siamfcpp_light"\nalso = ["nobody"]\n')
+            while "no model 'nobody'" not in process.stderr.readline():
+                pass
+            asyncio.run(until(lambda: _ready_models(address) == ["siamfcpp_light"]))
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=10)
+        finally:
+            process.kill()  # `with` waits for its end, which may never come if something above failed
 
 
 def _ready_models(address: str) -> list[str]:

@@ -101,7 +101,8 @@ def test_a_target_of_which_not_all_was_seen_is_at_best_uncertain() -> None:
 
 
 def test_a_lost_target_is_not_found_again_in_a_part_that_lacks_something() -> None:
-    lost = Presence(State.LOST, low=7, high=1)
-    assert in_doubt(lost, Presence(State.REACQUIRED)) == Presence(State.LOST, 8)
-    assert in_doubt(lost, Presence(State.LOST, 8, 1)) == Presence(State.LOST, 8), "it agrees with nothing"
+    lost = Presence(State.LOST, low_s=0.28, high=1, looks=7)
+    assert in_doubt(lost, Presence(State.REACQUIRED)) == Presence(State.LOST, low_s=0.28, looks=8)
+    after = Presence(State.LOST, low_s=0.32, high=2, looks=8)
+    assert in_doubt(lost, after) == Presence(State.LOST, low_s=0.32, looks=8), "it agrees with nothing"
     assert in_doubt(Presence(State.TRACKING), Presence(State.TRACKING)).state is State.UNCERTAIN
