@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -132,6 +133,20 @@ def _export(
             external_data=False,
             verbose=False,
         )
+    _forget_origins(path)
+
+
+def _forget_origins(path: Path) -> None:
+    """Takes out what the exporter notes of every node: the lines of code it comes from, with this machine's paths."""
+    model = onnx.load(path)
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.functions):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for function in model.functions:
+        for node in function.node:
+            node.ClearField("metadata_props")
+            node.ClearField("doc_string")
+    onnx.save(model, path)
 
 
 def _write_torchscript(network: nn.Module, spec: ModelSpec, folder: Path, kind: GraphFormat) -> dict[str, Path]:

@@ -189,10 +189,9 @@ def policies() -> dict[str, Policy | None]:
     """The network alone, then each carrier with rising trust."""
     found: dict[str, Policy | None] = {"network alone": None}
     for name, carrier, certainty in (("match", matched, 0.8), ("match", matched, 0.9), ("flow", flowed, 0.7)):
-        for stride in (2, 3, 4):
-            for score in (0.5, 0.7):
-                title = f"{name} >= {certainty}, 1 look in {stride}, score >= {score}"
-                found[title] = Policy(carrier, stride, score, 0.15, certainty)
+        for stride, motion in ((2, 0.15), (4, 0.15), (6, 0.15), (8, 0.15), (4, 0.3), (8, 0.3)):
+            title = f"{name} >= {certainty}, 1 look in {stride}, step <= {motion}"
+            found[title] = Policy(carrier, stride, 0.3, motion, certainty)
     return found
 
 

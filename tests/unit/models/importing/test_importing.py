@@ -50,6 +50,12 @@ def test_its_graphs_do_what_the_network_does(imported: Imported) -> None:
     assert imported.difference.negligible
 
 
+def test_its_graphs_tell_nothing_of_the_machine_that_wrote_them(imported: Imported) -> None:
+    graphs = [path.read_bytes() for name, path in imported.package.files.items() if name.endswith(".onnx")]
+    assert len(graphs) == 2
+    assert not any(b'File "/' in graph for graph in graphs)
+
+
 def test_it_tracks(imported: Imported) -> None:
     tracker = load_tracker(str(imported.package.folder))
     frame = np.random.default_rng(1).integers(0, 256, (240, 320, 3), np.uint8)
