@@ -7,13 +7,10 @@ import numpy as np
 from models.crops import Colour, Window, context_side, cut, mean_colour
 from models.families.published import rate
 from models.families.rules import FamilyRules
+from models.families.squares import unchanged
 from models.geometry import Box, Size
 from models.runtimes.base import ByteArray
 from models.spec import CropSpec
-
-
-def _unchanged(box: Box) -> Box:
-    return box
 
 
 def cut_template(frame: ByteArray, place: Box, spec: CropSpec, fill: Colour, out: ByteArray) -> None:
@@ -39,8 +36,8 @@ def penalty_size(place: Box, window: Window, spec: CropSpec, search_size: int, f
 
 RULES = FamilyRules(
     crop_type=np.uint8,
-    start=_unchanged,
-    report=_unchanged,
+    start=unchanged,
+    report=unchanged,
     fill=mean_colour,
     cut_template=cut_template,
     search_window=search_window,

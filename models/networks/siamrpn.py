@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.grids import Grid
 from models.networks.backbones.alexnet import AlexNet
-from models.networks.heads.anchors import AnchorDecoder
+from models.networks.heads.anchors import AnchorDecoder, AnchorNetwork
 from models.networks.heads.rpn import DepthwiseRpn
 from models.networks.heads.upchannel import UpChannelRpn
 from models.spec import ModelSpec
 
 
-class SiamRpn(nn.Module):
+class SiamRpn(AnchorNetwork):
     """The network: template and search crops in, scores and boxes of all anchors out."""
 
     def __init__(
@@ -55,19 +54,6 @@ class SiamRpn(nn.Module):
         """Kernels and search crops -> logits (B, 10, s, s) and deltas (B, 20, s, s)."""
         raw: tuple[Tensor, Tensor] = self.head(features, self.levels(crops))
         return raw
-
-    def decode(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
-        """Logits and deltas -> score (B, N) in 0..1, boxes (B, 4, N) cx, cy, w, h in search crop pixels."""
-        decoded: tuple[Tensor, Tensor] = self.decoder(outputs, search_size)
-        return decoded
-
-    def maps(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Kernels and search crops -> score and boxes."""
-        return self.decode(self.outputs(features, crops), crops.shape[1])
-
-    def grid(self, search_size: int) -> Grid:
-        """The N candidates of a search crop of that side."""
-        return self.decoder.grid(search_size)
 
 
 class OneLevel(nn.Module):

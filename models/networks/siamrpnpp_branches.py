@@ -24,10 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.grids import ANCHOR_RATIOS, Grid
+from models.grids import ANCHOR_RATIOS
 from models.networks.backbones.resnet50_branch import ResNet50Branch
 from models.networks.correlation import depthwise_valid
-from models.networks.heads.anchors import AnchorDecoder
+from models.networks.heads.anchors import AnchorDecoder, AnchorNetwork
 from models.networks.layers import convolution
 from models.networks.siamrpn import map_size
 from models.networks.siamrpnpp import TEMPLATE_MARGIN
@@ -73,7 +73,7 @@ class Questions(nn.Module):
         return joined
 
 
-class SiamRpnBranches(nn.Module):
+class SiamRpnBranches(AnchorNetwork):
     """The network: template and search crops in, scores and boxes of all anchors out."""
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -101,19 +101,6 @@ class SiamRpnBranches(nn.Module):
         maps = self.search_backbone(_scaled(crops))
         half = len(features) // 2
         return self.score(features[:half], maps), self.box(features[half:], maps)
-
-    def decode(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
-        """Logits and deltas -> score (B, N) in 0..1, boxes (B, 4, N) cx, cy, w, h in search crop pixels."""
-        decoded: tuple[Tensor, Tensor] = self.decoder(outputs, search_size)
-        return decoded
-
-    def maps(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Kernels and search crops -> score and boxes."""
-        return self.decode(self.outputs(features, crops), crops.shape[1])
-
-    def grid(self, search_size: int) -> Grid:
-        """The N candidates of a search crop of that side."""
-        return self.decoder.grid(search_size)
 
 
 def _scaled(crops: Tensor) -> Tensor:

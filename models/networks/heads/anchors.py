@@ -50,6 +50,29 @@ class AnchorDecoder(nn.Module):
         return candidates.flatten(2)
 
 
+class AnchorNetwork(nn.Module):
+    """A network whose raw outputs are logits and deltas of anchors: from them on, all of them do the same."""
+
+    decoder: AnchorDecoder
+
+    def outputs(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, ...]:
+        """Kernels and search crops -> logits (B, 2 A, H, W) and deltas (B, 4 A, H, W)."""
+        raise NotImplementedError
+
+    def decode(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
+        """Logits and deltas -> score (B, N) in 0..1, boxes (B, 4, N) cx, cy, w, h in search crop pixels."""
+        decoded: tuple[Tensor, Tensor] = self.decoder(outputs, search_size)
+        return decoded
+
+    def maps(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernels and search crops -> score and boxes."""
+        return self.decode(self.outputs(features, crops), crops.shape[1])
+
+    def grid(self, search_size: int) -> Grid:
+        """The N candidates of a search crop of that side."""
+        return self.decoder.grid(search_size)
+
+
 def decode_anchors(deltas: Tensor, anchors: Tensor, size_limit: float | None = None) -> Tensor:
     """dx, dy, dw, dh (B, 4, N) and anchors (4, N) cx, cy, w, h -> boxes (B, 4, N) cx, cy, w, h.
 
