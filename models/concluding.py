@@ -23,7 +23,7 @@ from models.presence import (
     reacquire_score,
 )
 from models.searching import AGREEMENT, HOME_REACH, Search, goes_home, is_global, visited_place
-from models.spec import LostSearch, ModelSpec
+from models.spec import LostSearch, ModelSpec, PresenceSpec
 from models.target import Estimate, Target
 
 
@@ -65,15 +65,16 @@ def concluded(found: Found, spec: ModelSpec, rules: FamilyRules) -> Conclusion:
     target, frame = look.target, Size(float(look.picture.frame_width), float(look.picture.frame_height))
     moved = _moved(look, best, spec, rules) if valid else look.target.place
     kept = kept_in_frame(moved, frame, spec.loop.min_size)
-    lost, presence = _judged(look, kept, score, ranking, spec)
+    thresholds = target.thresholds or spec.presence
+    lost, presence = _judged(look, kept, score, ranking, spec, thresholds)
     box, place = rules.report(kept), kept
     if spec.long_term is not None and spec.long_term.free_place:
         place = moved
-    if presence.state is State.LOST and spec.presence.search is LostSearch.AROUND:
+    if presence.state is State.LOST and thresholds.search is LostSearch.AROUND:
         # The box stays where the target was seen last; so does the size, since a wrong one would spoil later crops.
         box = target.box
-        sure = score >= reacquire_score(presence, spec.presence, at_home=_sight(look, kept).at_home)
-        if sure or (score >= spec.presence.leave and not target.presence.closer):
+        sure = score >= reacquire_score(presence, thresholds, at_home=_sight(look, kept).at_home)
+        if sure or (score >= thresholds.leave and not target.presence.closer):
             place = Box.from_centre(kept.cx, kept.cy, box.w, box.h)
             presence = replace(presence, closer=not sure)
         else:
@@ -122,17 +123,19 @@ def _sight(look: Look, kept: Box) -> Sight:
     return Sight(agrees, distance(kept, target.box) <= HOME_REACH * look.window.side)
 
 
-def _judged(look: Look, kept: Box, score: float, ranking: float, spec: ModelSpec) -> tuple[bool, Presence]:
+def _judged(
+    look: Look, kept: Box, score: float, ranking: float, spec: ModelSpec, thresholds: PresenceSpec
+) -> tuple[bool, Presence]:
     """Whether a long-term tracker has lost the target now, and the target's presence."""
     target, long_term = look.target, spec.long_term
     if long_term is None:
         duration_s = frame_duration(target.time_s, look.picture.time_s)
         sight = _sight(look, kept) if target.presence.state is State.LOST else SAME_PLACE
-        presence = advance(target.presence, score, spec.presence, duration_s, sight)
+        presence = advance(target.presence, score, thresholds, duration_s, sight)
     else:
         judged = ranking if long_term.judges_ranking else score
         lost = judged < long_term.hold or (target.lost and judged <= long_term.found)
-        presence = advance_long_term(target.presence, lost, score, spec.presence)
+        presence = advance_long_term(target.presence, lost, score, thresholds)
     if not look.complete:
         presence = in_doubt(target.presence, presence)
     return long_term is not None and presence.state is State.LOST, presence

@@ -19,6 +19,7 @@ class Architecture(StrEnum):
     """Networks that `models.networks.build` knows."""
 
     SIAMFCPP_LIGHT = "siamfcpp_light"
+    SIAMFCPP_TINY = "siamfcpp_tiny"
     SIAMFCPP_ALEXNET = "siamfcpp_alexnet"
     SIAMFCPP_GOOGLENET = "siamfcpp_googlenet"
     SIAMFCPP_SHUFFLENETV2_X0_5 = "siamfcpp_shufflenetv2_x0_5"

@@ -13,6 +13,7 @@ from models.geometry import Box, Size
 from models.presence import Presence, State
 from models.runtimes.base import Features
 from models.searching import Search
+from models.spec import PresenceSpec
 
 MIN_BOX_SIDE = 4.0
 """Smallest width and height of a box that a target may start with, in pixels."""
@@ -50,6 +51,8 @@ class Target:
     frames: int = 0
     time_s: float | None = None
     """when its last frame was taken, see `Picture`"""
+    thresholds: PresenceSpec | None = None
+    """in place of the model's"""
     crops: tuple[NDArray[Any], ...] = ()
     """what the features were made of, one for each of `templates` or a single one: (Z, Z, 3); never changed"""
 

@@ -41,6 +41,7 @@ class Network(Protocol):
 
 BUILDERS: dict[Architecture, Callable[[ModelSpec], nn.Module]] = {
     Architecture.SIAMFCPP_LIGHT: SiamFCppLight,
+    Architecture.SIAMFCPP_TINY: SiamFCppLight,
     Architecture.SIAMRPN_ALEXNET: siamrpn_alexnet,
     Architecture.SIAMRPN_UPCHANNEL: siamrpn_upchannel,
     Architecture.SIAMRPNPP_RESNET50: siamrpnpp_resnet50,

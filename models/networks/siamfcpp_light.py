@@ -1,4 +1,4 @@
-"""`siamfcpp_light`: our own small tracker network, 0.291 GMACs a search frame.
+"""`siamfcpp_light` and `siamfcpp_tiny`: our own small tracker networks, 0.291 and 0.048 GMACs a search frame.
 
 | part | layers | at a 224 px search crop |
 | --- | --- | --- |
@@ -7,6 +7,8 @@
 | correlation | search map, 64 template cells pixel-wise, pooled 3x3 kernel depth-wise; 1x1 | 28 x 28 x C |
 | towers | depth-wise 5x5 + 1x1, one tower for the score and one for the box | 28 x 28 x C |
 | outputs | score logit (trained towards the IoU of the cell's box), distances to the four sides | 28 x 28 x 1, x 4 |
+
+The tiny one has the same parts at a 160 px search crop: a thinned backbone, 36 template cells, maps of 20 x 20.
 """
 
 from __future__ import annotations
@@ -15,13 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from models.grids import Grid, cell_centres
-from models.networks.backbones.efficientnet_lite import EfficientNetLite0
+from models.networks.backbones.efficientnet_lite import LITE0, THINNED, EfficientNetLite0
 from models.networks.heads.siamfcpp_light import Head, Neck
-from models.spec import ModelSpec
+from models.spec import Architecture, ModelSpec
+
+_DESIGNS = {Architecture.SIAMFCPP_LIGHT: (LITE0, 8), Architecture.SIAMFCPP_TINY: (THINNED, 6)}
+"""Backbone, and the side of the template's middle that is compared cell by cell: the target and a little of its rim."""
 
 
 class SiamFCppLight(nn.Module):
-    """The network; it obeys `models.networks.build.Network`. Features are one map of 14 x 14 x C."""
+    """The network; it obeys `models.networks.build.Network`. Features are one map, 14 x 14 x C or 10 x 10 x C."""
 
     centres: Tensor
 
@@ -30,9 +35,10 @@ class SiamFCppLight(nn.Module):
         (channels,) = spec.network.channels
         self.stride = spec.network.stride
         target_side = spec.crop.template_size / (1 + 2 * spec.crop.context_amount)
-        self.backbone = EfficientNetLite0()
+        trunk, template_cells = _DESIGNS[spec.network.architecture]
+        self.backbone = EfficientNetLite0(trunk)
         self.neck = Neck(channels)
-        self.head = Head(channels, len(spec.network.tower), half_target=target_side / 2)
+        self.head = Head(channels, len(spec.network.tower), target_side / 2, template_cells)
         self.register_buffer("centres", self._centres(spec.crop.search_size), persistent=False)
 
     def features(self, crops: Tensor) -> Tensor:

@@ -38,6 +38,8 @@ class Session(TypedDict):
     result: ResultParts
     max_fps: float | None
     deadline_ms: float | None
+    thresholds: dict[str, float] | None
+    """Those that take the model's place"""
     detached_ttl_s: Count
     """How long it waits for a socket"""
     created_at: Time
@@ -172,7 +174,7 @@ class Problem(TypedDict):
     type: str
     """`/problems/` and the code: a name, nothing is served there"""
     title: str
-    status: Annotated[int, Field(ge=400, le=599)]
+    status: Annotated[int, Field(ge=300, le=599)]
     detail: str
     instance: str
     """This very refusal, as the log names it"""

@@ -14,7 +14,7 @@ from service.engine.credit import Credit
 from service.engine.jobs import Followed, Outcome
 from service.engine.models import Model
 from service.engine.outbox import Outbox, ResultDraft
-from service.engine.views import next_window, target_view, timings_view
+from service.engine.views import next_window, resting_view, target_view, timings_view
 from service.protocol import results
 from service.protocol.header import Frame, Reason
 from service.protocol.messages import Wanted
@@ -101,14 +101,33 @@ class Answers:
             self.close(4415, f"bad_media: {BAD_FRAMES} unusable frames in {BAD_FRAMES_WINDOW_S:g} s")
 
     def found(
-        self, followed: Iterable[Followed], estimates: Sequence[tuple[Followed, Target, Estimate | None]], frame: Frame
+        self,
+        followed: Iterable[Followed],
+        estimates: Sequence[tuple[Followed, Target, Estimate | None]],
+        frame: Frame,
+        give_up_s: float,
     ) -> list[Payload]:
         """What a result says of each target, in their order, without those that are followed no more; events go out
-        before it."""
-        order = {id(entry): i for i, entry in enumerate(followed)}
-        present = [item for item in estimates if id(item[0]) in order]
-        present.sort(key=lambda item: order[id(item[0])])
-        return [self._target_view(entry, target, estimate, frame) for entry, target, estimate in present]
+        before it. `give_up_s`: how long a lost target is looked for in every frame."""
+        looked = {id(entry): (target, estimate) for entry, target, estimate in estimates}
+        views = []
+        for entry in followed:
+            if id(entry) in looked:
+                views.append(self._target_view(entry, *looked[id(entry)], frame))
+                self._give_up(entry, frame, give_up_s)
+            elif entry.looked_s is not None and entry.target is not None and entry.lost_since_s is not None:
+                views.append(resting_view(entry, entry.target, (frame.received_s - entry.lost_since_s) * 1e3))
+        return views
+
+    def _give_up(self, entry: Followed, frame: Frame, give_up_s: float) -> None:
+        """Notes a look for a target that is lost for too long."""
+        lost_s = 0.0 if entry.lost_since_s is None else frame.received_s - entry.lost_since_s
+        if lost_s < give_up_s:
+            entry.looked_s = None
+            return
+        if entry.looked_s is None:
+            self.say(results.event("gave_up", entry.id, frame.seq, lost_ms=round(lost_s * 1e3, 1)))
+        entry.looked_s = frame.received_s
 
     def _target_view(self, entry: Followed, target: Target, estimate: Estimate | None, frame: Frame) -> Payload:
         before, after = entry.state, estimate.state if estimate else State.INITIALIZING

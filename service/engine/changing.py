@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.protocol.messages import CreateRequest, PatchRequest, Wanted
+from pydantic import ValidationError
+
+from service.protocol.messages import CreateRequest, PatchRequest, Thresholds, Wanted
 
 MAX_METADATA = 16
 
@@ -26,7 +28,17 @@ def changed(settings: CreateRequest, want: Wanted, patch: PatchRequest) -> tuple
         if len(changes["metadata"]) > MAX_METADATA:
             detail = f"metadata would have {len(changes['metadata'])} keys; the limit is {MAX_METADATA}"
             raise ChangeRefused(detail, "/metadata")
+    if changes.get("thresholds") is not None:
+        changes["thresholds"] = _thresholds(settings, changes["thresholds"])
     return settings.model_copy(update=changes | {"result": want}), want
+
+
+def _thresholds(settings: CreateRequest, patch: Thresholds) -> Thresholds:
+    old = {} if settings.thresholds is None else settings.thresholds.model_dump()
+    try:
+        return Thresholds.model_validate(old | patch.model_dump(exclude_unset=True))
+    except ValidationError as error:
+        raise ChangeRefused(f"thresholds: {error.errors()[0]['msg']}", "/thresholds") from error
 
 
 def merged(old: Any, patch: dict[str, Any]) -> dict[str, Any]:

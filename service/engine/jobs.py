@@ -7,6 +7,7 @@ from typing import Literal
 
 from models.geometry import Box
 from models.presence import State
+from models.spec import PresenceSpec
 from models.target import Estimate, Target
 from service.protocol.header import Frame
 
@@ -21,6 +22,8 @@ class Followed:
     target: Target | None = None
     state: State = State.INITIALIZING
     lost_since_s: float | None = None
+    looked_s: float | None = None
+    """when it was looked for last, in seconds of the monotonic clock, once it was given up"""
 
 
 @dataclass(eq=False, slots=True)
@@ -66,6 +69,8 @@ class Job:
     frame: Frame | None
     followed: tuple[Followed, ...]
     orders: tuple[tuple[StartOrder, tuple[Replay, ...]], ...]
+    thresholds: PresenceSpec | None = None
+    """those of the session; None: the model's"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from service.engine.jobs import Failure, Followed, Job, Outcome
 from service.engine.models import Model
 from service.engine.operations import Answer, Operations, committed, requested_start
 from service.engine.outbox import Outbox
+from service.engine.thresholds import applied, give_up_s, rests
 from service.protocol import results
 from service.protocol.header import Frame, FrameRejected, Reason, claims_window, read_frame
 from service.protocol.messages import CreateRequest, Operation, PatchRequest
@@ -68,6 +69,7 @@ class Session:
         self._limits = limits
         self._quota = quota
         self._on_work = on_work
+        self._thresholds = applied(model.tracker.spec.presence, request.thresholds)
         self._pace = Pace()
         self._backlog = Backlog(limits.must_queue, limits.must_queue_bytes)
         self._ring = Ring(limits.ring_frames, limits.ring_bytes)
@@ -212,6 +214,7 @@ class Session:
     def change(self, patch: PatchRequest) -> None:
         """Changes the settings, from the next frame on; raises ChangeRefused."""
         self.request, self.answers.want = changed(self.request, self.answers.want, patch)
+        self._thresholds = applied(self.model.tracker.spec.presence, self.request.thresholds)
 
     def _updated(self, patch: PatchRequest) -> Failure | None:
         try:
@@ -243,14 +246,19 @@ class Session:
         while self.has_work(now_s):
             frame = self._next_frame(now_s)
             orders = self._operations.take(frame, now_s, self.last_seq)
-            if orders or (frame is not None and self.followed):
-                followed = tuple(self.followed.values()) if frame is not None else ()
+            followed = tuple(entry for entry in self.followed.values() if not rests(entry, now_s))
+            if orders or (frame is not None and followed):
                 if frame is not None:
                     self._pace.took(now_s, self.request.max_fps)
-                self._job = Job(self.id, frame, followed, orders)
+                self._job = Job(self.id, frame, followed if frame is not None else (), orders, self._thresholds)
                 return self._job
             if frame is None:
                 return None
+            if self.followed:
+                # All of them were given up and are not looked for now.
+                self._conclude_frame(frame, Outcome(done_s=now_s), now_s)
+                self.done_seq = frame.seq
+                continue
             self.counters.drop(Drop.NO_TARGET)
             self._answer_empty(frame, now_s)
         return None
@@ -302,7 +310,8 @@ class Session:
             )
             return
         self.counters.process(now_s - frame.received_s)
-        views = self.answers.found(self.followed.values(), outcome.estimates, frame)
+        give_up = give_up_s(self.request.thresholds)
+        views = self.answers.found(self.followed.values(), outcome.estimates, frame, give_up)
         if not frame.no_reply:
             following = self._following(frame)
             self.answers.result(frame, outcome, views, following, now_s, must=self._must(frame))
@@ -317,7 +326,8 @@ class Session:
             self.answers.say(self.answers.credit.message(frame.seq))
 
     def _following(self, frame: Frame) -> Payload | None:
-        targets = [entry.target for entry in self.followed.values() if entry.target is not None]
+        entries = [entry for entry in self.followed.values() if not rests(entry, frame.received_s)]
+        targets = [entry.target for entry in entries if entry.target is not None]
         return self.answers.following(targets, frame, starting=len(self._operations) > 0)
 
     def target_views(self) -> list[Payload]:

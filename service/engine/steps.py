@@ -145,6 +145,8 @@ class Stepper:
         picture = self._fresh(job, outcome)
         began = perf_counter()
         current = {followed: followed.target for followed in job.followed if followed.target is not None}
+        for target in current.values():
+            target.thresholds = job.thresholds
         fresh: list[tuple[Followed, Target, Estimate | None]] = []
         for order, replays in job.orders:
             started = self._start_all(job, order, replays, picture, outcome)
@@ -212,6 +214,7 @@ class Stepper:
             for start in (replay.start for replay in replays if replay.start.frame is frame):
                 try:
                     started[start] = self._start(start, picture)
+                    started[start].thresholds = job.thresholds
                 except TargetInvalid as error:
                     return Failure("bad_box", str(error), f"{start.pointer}/{'xywh'.index(error.field)}")
         outcome.caught_up[order] = caught_up

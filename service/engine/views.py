@@ -61,6 +61,12 @@ def target_view(entry: Followed, target: Target, estimate: Estimate | None, lost
     }
 
 
+def resting_view(entry: Followed, target: Target, lost_ms: float) -> Payload:
+    """The same for a target that was given up and is not looked for in this frame."""
+    view = {"id": entry.id, "box": [round(value, 4) for value in target.box.xywh()], "score": 0.0, "raw": 0.0}
+    return view | {"state": entry.state, "lost_ms": round(lost_ms, 1), "search": Search.NONE}
+
+
 def timings_view(timings: Timings) -> Payload:
     """A result's `timings`, in ms, without the last stage, which is known when it is sent."""
     stages = {

@@ -31,6 +31,7 @@ Mode = Literal["latest", "every"]
 MaxFps = Annotated[
     float, Field(ge=0.2, le=120, description="Frames a second that are followed at most; null: as many as possible")
 ]
+Score = Annotated[float, Field(ge=0, le=1)]
 DeadlineMs = Annotated[
     float, Field(ge=20, le=10000, description="Ordinary frames that have waited longer are dropped; null: none are")
 ]
@@ -78,6 +79,25 @@ class Wanted(_Strict):
     window: bool = True
 
 
+class Thresholds(_Strict):
+    """When a target counts as lost and as found again, in place of what its model says; scores are 0 to 1.
+
+    A threshold that is left out is the model's, moved as far as `leave` <= `enter` <= `reacquire` asks for."""
+
+    leave: Score | None = None
+    enter: Score | None = None
+    reacquire: Score | None = None
+    lost_after_ms: Annotated[float, Field(ge=40, le=60_000)] | None = None
+    give_up_ms: Annotated[float, Field(ge=1000, le=86_400_000)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        named = [value for value in (self.leave, self.enter, self.reacquire) if value is not None]
+        if named != sorted(named):
+            raise ValueError(f"leave <= enter <= reacquire must hold, not {' <= '.join(f'{v:g}' for v in named)}")
+        return self
+
+
 class CreateRequest(_Strict):
     """What a new session shall be: body of POST /v1/sessions, and `create` of a hello."""
 
@@ -91,6 +111,7 @@ class CreateRequest(_Strict):
     result: Wanted = Wanted()
     max_fps: MaxFps | None = None
     deadline_ms: DeadlineMs | None = None
+    thresholds: Thresholds | None = None
     detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
     label: Label | None = None
     metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None
@@ -113,6 +134,7 @@ class PatchRequest(_Strict):
     result: Wanted = Wanted()
     max_fps: MaxFps | None = None
     deadline_ms: DeadlineMs | None = None
+    thresholds: Thresholds | None = None
     detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
     label: Label | None = None
     metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None

@@ -28,13 +28,23 @@ def refusal(op: str, code: str, detail: str, pointer: str = "") -> Payload:
     return message | ({"pointer": pointer} if pointer else {})
 
 
-def error(code: str, detail: str, *, fatal: bool = False, seq: int | None = None, pointer: str = "") -> Payload:
-    """Something that went wrong; after a fatal one the socket is closed."""
+def error(
+    code: str,
+    detail: str,
+    *,
+    fatal: bool = False,
+    seq: int | None = None,
+    pointer: str = "",
+    stream_url: str | None = None,
+) -> Payload:
+    """Something that went wrong; after a fatal one the socket is closed. At `stream_url` it would not."""
     message: Payload = {"type": "error", "code": code, "detail": detail, "fatal": fatal}
     if seq is not None:
         message["seq"] = seq
     if pointer:
         message["pointer"] = pointer
+    if stream_url is not None:
+        message["stream_url"] = stream_url
     return message
 
 
@@ -65,13 +75,18 @@ def token_event(token: str) -> Payload:
 
 
 def goaway(
-    reason: str, deadline_ms: int = 0, reconnect_after_ms: Sequence[int] = (0, 1000), token: str | None = None
+    reason: str,
+    deadline_ms: int = 0,
+    reconnect_after_ms: Sequence[int] = (0, 1000),
+    token: str | None = None,
+    stream_url: str | None = None,
 ) -> Payload:
-    """The socket is about to be closed."""
-    return {
+    """The socket is about to be closed; at `stream_url` there is room to go on."""
+    message: Payload = {
         "type": "goaway",
         "reason": reason,
         "deadline_ms": deadline_ms,
         "reconnect_after_ms": list(reconnect_after_ms),
         "resume_token": token,
     }
+    return message if stream_url is None else message | {"stream_url": stream_url}

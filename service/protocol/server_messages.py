@@ -198,8 +198,8 @@ class Event(TypedDict):
     """A change of a target's state, or of the session."""
 
     type: Literal["event"]
-    kind: Literal["lost", "reacquired", "token"]
-    """`token`: `data.resume_token` takes the place of the one before"""
+    kind: Literal["lost", "reacquired", "gave_up", "token"]
+    """`gave_up`: lost for so long that it is looked for only now and then; `token`: `data.resume_token` takes the place of the one before"""
     id: NotRequired[str]
     """The target, if it is about one"""
     seq: NotRequired[Seq]
@@ -241,6 +241,9 @@ class Error(TypedDict):
     """The frame that it is about"""
     pointer: NotRequired[str]
     """JSON pointer to the field that is wrong"""
+    stream_url: NotRequired[str]
+    """Another server, which has the session, or room for it: connect there at once. Relative to the address of this
+    socket, or whole"""
 
 
 @with_config(DESCRIBED)
@@ -253,6 +256,8 @@ class GoAway(TypedDict):
     reconnect_after_ms: Annotated[list[int], Field(min_length=2, max_length=2)]
     """Wait a random time between these two before connecting again"""
     resume_token: str | None
+    stream_url: NotRequired[str]
+    """A server that has room to go on with the session"""
 
 
 @with_config(DESCRIBED)

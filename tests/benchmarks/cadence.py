@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from models.frames import Picture
 from models.geometry import Box
 from models.package import DEFAULT_MODEL, load_tracker
 from models.presence import State
@@ -33,7 +34,7 @@ from models.runtimes.base import ByteArray
 from models.target import Estimate, Target
 from models.tracker import Tracker
 from training.evaluation.metrics import mean_scores
-from training.evaluation.ope import evaluate
+from training.evaluation.ope import Answer, evaluate
 from training.evaluation.sequences import read_sequences
 
 PATCH = 32
@@ -140,7 +141,7 @@ class CarriedTracker:
         self._target = self._tracker.start(frame, box)
         self._patch, self._carried, self._calm = None, 0, False
 
-    def follow(self, frame: ByteArray) -> tuple[Box, float]:
+    def follow(self, frame: ByteArray, time_s: float) -> Answer:
         """The carrier's box where it may and can, else the network's."""
         assert self._target is not None, "start comes first"
         if self._policy is not None and self._calm and self._carried < self._policy.stride - 1:
@@ -148,8 +149,8 @@ class CarriedTracker:
             carried = self._carry(self._policy, self._target, frame)
             self.carrier_ms.append((time.perf_counter() - began) * 1e3)
             if carried:
-                return self._target.box, self._score
-        return self._look(self._target, frame)
+                return Answer(self._target.box, self._score, State.TRACKING)
+        return self._look(self._target, frame, time_s)
 
     def _carry(self, policy: Policy, target: Target, frame: ByteArray) -> bool:
         assert self._patch is not None
@@ -164,16 +165,16 @@ class CarriedTracker:
         self._carried += 1
         return True
 
-    def _look(self, target: Target, frame: ByteArray) -> tuple[Box, float]:
+    def _look(self, target: Target, frame: ByteArray, time_s: float) -> Answer:
         before = target.box
-        estimate = self._tracker.follow(target, frame)
+        estimate = self._tracker.follow(target, Picture.of(frame, time_s))
         self.looks += 1
         self._carried, self._score = 0, estimate.score
         if self._policy is not None:
             self._calm = self._is_calm(self._policy, before, estimate)
             if self._calm:
                 self._patch = patch_of(frame, estimate.box)
-        return estimate.box, estimate.score
+        return Answer(estimate.box, estimate.score, estimate.state)
 
     def _is_calm(self, policy: Policy, before: Box, estimate: Estimate) -> bool:
         box = estimate.box

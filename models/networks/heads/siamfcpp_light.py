@@ -1,4 +1,4 @@
-"""Neck and head of `siamfcpp_light`: anchor-free as SiamFC++, at stride 8, one score that means IoU."""
+"""Neck and head of `siamfcpp_light` and `siamfcpp_tiny`: anchor-free, at stride 8, one score that means IoU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch.nn import functional
 from models.networks.backbones.efficientnet_lite import STRIDE8_CHANNELS, STRIDE16_CHANNELS
 from models.networks.correlation import depthwise, pixelwise
 
-TEMPLATE_CELLS = 8  # of the 14 x 14 template map, around its centre: the target (7 x 7 cells) and a little of its rim
 KERNEL_SPAN = 6  # cells that the depth-wise kernel covers, pooled two by two
 PRIOR = 0.02  # share of cells that score high at the start of training
 
@@ -52,11 +51,12 @@ class Neck(nn.Module):
 class Head(nn.Module):
     """Compares template and search maps and says for every cell: a score and the distances to the box's four sides."""
 
-    def __init__(self, channels: int, tower_layers: int, half_target: float) -> None:
-        """half_target: half the target's side in a search crop, in pixels; the distances start there."""
+    def __init__(self, channels: int, tower_layers: int, half_target: float, template_cells: int) -> None:
+        """half_target: half the target's side in a search crop, in pixels; the distances start there.
+        template_cells: side of the middle of the template map whose cells are compared one by one."""
         super().__init__()
-        self.half_target = half_target
-        self.fuse = nn.Sequential(_convolution(2 * channels + TEMPLATE_CELLS**2, channels), nn.ReLU())
+        self.half_target, self.template_cells = half_target, template_cells
+        self.fuse = nn.Sequential(_convolution(2 * channels + template_cells**2, channels), nn.ReLU())
         self.score_tower = nn.Sequential(*[_separable(channels, 5) for _ in range(tower_layers)])
         self.box_tower = nn.Sequential(*[_separable(channels, 5) for _ in range(tower_layers)])
         self.score = nn.Conv2d(channels, 1, 1)
@@ -69,10 +69,10 @@ class Head(nn.Module):
         nn.init.zeros_(self.distances.bias)
 
     def forward(self, template: Tensor, search: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, 14, 14), (B, C, H, W) -> score logits (B, H, W) and l, t, r, b in crop pixels (B, 4, H, W)."""
+        """(B, C, h, w), (B, C, H, W) -> score logits (B, H, W) and l, t, r, b in crop pixels (B, 4, H, W)."""
         kernel = functional.avg_pool2d(_centre(template, KERNEL_SPAN), 2)
         # Divided so that the similarity's scale doesn't grow with the width.
-        similarity = pixelwise(_centre(template, TEMPLATE_CELLS), search) / math.sqrt(search.shape[1])
+        similarity = pixelwise(_centre(template, self.template_cells), search) / math.sqrt(search.shape[1])
         fused = self.fuse(torch.cat([search, depthwise(kernel, search, dilation=2), similarity], dim=1))
         logits = self.score(self.score_tower(fused)).squeeze(1)
         exponents = self.distances(self.box_tower(fused)).clamp(-4.0, 3.0)

@@ -1,0 +1,123 @@
+"""Thresholds of a session's own, and what is done about a target that does not come back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from models.package import load_tracker
+from models.presence import State
+from models.spec import PresenceSpec
+from service.engine.changing import ChangeRefused
+from service.engine.decoding import HostDecoder
+from service.engine.models import Model
+from service.engine.outbox import Outbox, ResultDraft
+from service.engine.session import Session
+from service.engine.steps import Stepper
+from service.engine.thresholds import REST_S, applied
+from service.protocol.messages import CreateRequest, PatchRequest, TargetRequest, Thresholds
+from service.settings import LimitSettings
+from service.telemetry.metrics import Metrics
+from tests.drawing import Drawing, jpeg
+
+DRAWING = Drawing(width=96, height=96, side=24)
+HERE = DRAWING.jpeg(0)
+AWAY = jpeg(np.random.default_rng(0).integers(0, 80, (96, 96, 3), np.uint8))
+TRACKER = load_tracker("dummy")
+STEPPER = Stepper(TRACKER, HostDecoder())
+FRAME_S = 0.1
+SCORES = st.none() | st.floats(0, 1)
+
+
+class Stream:
+    """A session that is sent a frame every tenth of a second, and what it says."""
+
+    def __init__(self, **thresholds: float) -> None:
+        model = Model("m", TRACKER, STEPPER, Metrics().tally("m"))
+        request = CreateRequest(
+            targets=[TargetRequest(id="a", box=list(DRAWING.box(0).xywh()))], thresholds=Thresholds(**thresholds)
+        )
+        self.session = Session("ses_1", request, model, LimitSettings(), lambda _session: None, 0.0)
+        self.session.attach(Outbox(1000), 0.0)
+        self.now_s = 0.0
+        self.jobs = 0
+
+    async def send(self, image: bytes) -> list[Any]:
+        """What is said about one more frame."""
+        self.now_s += FRAME_S
+        self.session.receive(image, self.now_s)
+        while (job := self.session.take(self.now_s)) is not None:
+            self.jobs += 1
+            (outcome,) = STEPPER.run([job])
+            self.session.finish(outcome, self.now_s)
+        outbox = self.session.outbox
+        assert outbox is not None
+        return [await outbox.get() for _ in range(len(outbox))]
+
+    async def until(self, image: bytes, kind: str) -> None:
+        """Sends the image until an event of that kind comes."""
+        for _ in range(100):
+            if any(isinstance(item, dict) and item.get("kind") == kind for item in await self.send(image)):
+                return
+        raise AssertionError(f"no event {kind}")
+
+
+def _result(said: list[Any]) -> Any:
+    (draft,) = [item for item in said if isinstance(item, ResultDraft)]
+    return draft.targets[0]
+
+
+async def test_a_target_that_stays_away_is_given_up_and_then_looked_for_now_and_then() -> None:
+    stream = Stream(give_up_ms=1000, lost_after_ms=200)
+    await stream.send(HERE)
+    await stream.until(AWAY, "gave_up")
+    jobs, frames = stream.jobs, round(2 * REST_S / FRAME_S)
+    for _ in range(frames):
+        view = _result(await stream.send(AWAY))
+        assert view["state"] == State.LOST
+    assert view["search"] == "none"
+    assert 1 <= stream.jobs - jobs <= 4
+    counters = stream.session.counters
+    assert counters.received == counters.processed
+    await stream.until(HERE, "reacquired")
+
+
+@pytest.mark.parametrize(("lost_after_ms", "frames"), [(200, 5), (2000, 50)])
+async def test_the_sessions_threshold_says_when_a_target_is_lost(lost_after_ms: float, frames: int) -> None:
+    stream = Stream(lost_after_ms=lost_after_ms)
+    await stream.send(HERE)
+    await stream.until(AWAY, "lost")
+    assert stream.jobs == 1 + frames  # without time stamps each counts 40 ms
+
+
+async def test_a_patch_changes_what_it_names_and_is_refused_whole_where_the_order_would_break() -> None:
+    session = Stream(leave=0.3, enter=0.4).session
+    session.change(PatchRequest(thresholds=Thresholds(enter=0.6)))
+    assert session.request.thresholds == Thresholds(leave=0.3, enter=0.6)
+    with pytest.raises(ChangeRefused, match="leave <= enter") as refused:
+        session.change(PatchRequest(thresholds=Thresholds(leave=0.7)))
+    assert refused.value.pointer == "/thresholds"
+    assert session.request.thresholds == Thresholds(leave=0.3, enter=0.6)
+    session.change(PatchRequest.model_validate({"thresholds": None}))
+    assert session.request.thresholds is None
+
+
+@given(SCORES, SCORES, SCORES)
+def test_whatever_is_named_the_thresholds_stay_in_order_and_what_is_named_holds(
+    leave: float | None, enter: float | None, reacquire: float | None
+) -> None:
+    try:
+        wanted = Thresholds(leave=leave, enter=enter, reacquire=reacquire)
+    except ValidationError:
+        named = [value for value in (leave, enter, reacquire) if value is not None]
+        assert named != sorted(named)
+        return
+    result = applied(TRACKER.spec.presence, wanted)
+    assert isinstance(result, PresenceSpec)  # which checks the order
+    for name, value in (("leave", leave), ("enter", enter), ("reacquire", reacquire)):
+        assert value is None or getattr(result, name) == value
