@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from models.calibration import probability
 from models.crops import Window
 from models.families.rules import FamilyRules
 from models.frames import Picture
@@ -57,9 +58,9 @@ class Found(NamedTuple):
     peak2: Sequence[float]
 
 
-def concluded(found: Found, spec: ModelSpec, rules: FamilyRules) -> Conclusion:
+def concluded(answer: Found, spec: ModelSpec, rules: FamilyRules) -> Conclusion:
     """What the graph's numbers mean for one target. Numbers that are not finite count as not having seen it."""
-    look, best, peak2 = found
+    look, best, peak2 = answer
     valid = all(map(math.isfinite, best))
     score, ranking, index = (best[4], best[6], int(best[7])) if valid else (0.0, 0.0, 0)
     target, frame = look.target, Size(float(look.picture.frame_width), float(look.picture.frame_height))
@@ -73,15 +74,18 @@ def concluded(found: Found, spec: ModelSpec, rules: FamilyRules) -> Conclusion:
     if presence.state is State.LOST and thresholds.search is LostSearch.AROUND:
         # The box stays where the target was seen last; so does the size, since a wrong one would spoil later crops.
         box = target.box
-        sure = score >= reacquire_score(presence, thresholds, at_home=_sight(look, kept).at_home)
-        if sure or (score >= thresholds.leave and not target.presence.closer):
+        found = score >= reacquire_score(presence, thresholds, at_home=_sight(look, kept).at_home)
+        if found or (score >= thresholds.leave and not target.presence.closer):
             place = Box.from_centre(kept.cx, kept.cy, box.w, box.h)
-            presence = replace(presence, closer=not sure)
+            presence = replace(presence, closer=not found)
         else:
             place, presence = _searched_next(box, look.window.side, frame, presence, rules)
     runner_up = peak2[0] if math.isfinite(peak2[0]) else 0.0
     search = _search(presence, spec)
-    estimate = Estimate(box, score, presence.state, runner_up, look.window, ranking, index, search)
+    estimate = Estimate(
+        *(box, score, presence.state, runner_up, look.window, ranking, index, search),
+        probability(score, spec.calibration),
+    )
     return Conclusion(estimate, place, presence, lost)
 
 

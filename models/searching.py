@@ -30,6 +30,8 @@ class Search(StrEnum):
     LOCAL = "local"
     WIDE = "wide"
     GLOBAL = "global"
+    CARRIED = "carried"
+    """not searched: it was carried here from the last look"""
 
 
 def is_global(presence: Presence) -> bool:

@@ -169,6 +169,17 @@ class MemorySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationSpec:
+    """What a score means: see `models.calibration.probability`. Numbers of a logistic regression."""
+
+    score: float
+    offset: float
+
+    def __post_init__(self) -> None:
+        _require(self.score > 0, "score must be above 0: a higher score is a better one", self)
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """Which network; `stride` is search pixels per cell of the score map.
 
@@ -195,6 +206,7 @@ class ModelSpec:
     long_term: LongTermSpec | None = None
     small_target: SmallTargetSpec | None = None
     memory: MemorySpec | None = None
+    calibration: CalibrationSpec | None = None
 
     def __post_init__(self) -> None:
         stays = self.presence.search is LostSearch.STAY

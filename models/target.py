@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from models.crops import Colour, Window
 from models.geometry import Box, Size
 from models.presence import Presence, State
-from models.runtimes.base import Features
+from models.runtimes.base import ByteArray, Features
 from models.searching import Search
 from models.spec import PresenceSpec
 
@@ -30,6 +30,23 @@ class TargetInvalid(ValueError):
         super().__init__(message)
         self.field = field
         self.code = code
+
+
+class Patch(NamedTuple):
+    """The surroundings of a box in grey, and their width and height in frame pixels."""
+
+    grey: ByteArray
+    width: float
+    height: float
+
+
+class Carry(NamedTuple):
+    """What a target takes along that is carried between two looks: the last look, what it saw, and for how many frames
+    it has been carried since."""
+
+    patch: Patch
+    estimate: Estimate
+    frames: int
 
 
 @dataclass(slots=True)
@@ -53,6 +70,8 @@ class Target:
     """when its last frame was taken, see `Picture`"""
     thresholds: PresenceSpec | None = None
     """in place of the model's"""
+    carry: Carry | None = None
+    """see `models.carrying`; None where the next frame is looked at"""
     crops: tuple[NDArray[Any], ...] = ()
     """what the features were made of, one for each of `templates` or a single one: (Z, Z, 3); never changed"""
 
@@ -62,7 +81,8 @@ class Estimate:
     """Where a target is in a frame.
 
     `box` in frame pixels; `score`, `ranking` (the score after penalty and window) and `peak2` (the runner-up's score)
-    0..1; `index` of the chosen candidate; `window` is where it looked; `search` how far it will look next.
+    0..1; `index` of the chosen candidate; `window` is where it looked; `search` how far it will look next;
+    `probability` that the box is on the target, 0..1: of a calibrated model, else the score again.
     """
 
     box: Box
@@ -73,6 +93,7 @@ class Estimate:
     ranking: float
     index: int
     search: Search
+    probability: float
 
 
 def check_box(box: Box, frame: Size) -> None:

@@ -97,7 +97,12 @@ class Tracker:
 
     def needs_whole(self, target: Target) -> bool:
         """Whether the target's next step needs the whole frame, wherever it looks."""
-        return self._rules.fills_anew or self._renews_template(target)
+        return self._rules.fills_anew or self.renews_template(target)
+
+    def renews_template(self, target: Target) -> bool:
+        """Whether the target's next step cuts a new template."""
+        memory = self.spec.memory
+        return memory is not None and (target.frames + 1) % memory.interval == 0
 
     def _template(self, frame: ByteArray, place: Box, fill: Colour) -> tuple[NDArray[Any], Features]:
         """The crop and what the network makes of it."""
@@ -154,15 +159,11 @@ class Tracker:
         influence = long_term.window_influence if long_term and target.lost else loop.window_influence
         return loop.penalty_k, influence, loop.size_lr
 
-    def _renews_template(self, target: Target) -> bool:
-        memory = self.spec.memory
-        return memory is not None and (target.frames + 1) % memory.interval == 0
-
     def _templates(self, look: Look, new: Conclusion) -> tuple[tuple[Features, ...], tuple[NDArray[Any], ...]]:
         """The target's templates after this frame, and their crops: every `interval` frames the oldest but the first
         gives way, unless there is only a part of the frame to cut the new one from."""
         target = look.target
-        if not (self._renews_template(target) and look.picture.whole):
+        if not (self.renews_template(target) and look.picture.whole):
             return target.templates, target.crops
         crop, features = self._template(look.picture.pixels, new.place, target.fill)
         return (target.templates[0], *target.templates[2:], features), (target.crops[0], *target.crops[2:], crop)

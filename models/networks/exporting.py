@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.families import FAMILIES
 from models.networks.build import Network
-from models.networks.graphs import HalfNetwork, SearchGraph, TemplateGraph
+from models.networks.graphs import HalfNetwork, MapsGraph, SearchGraph, TemplateGraph
 from models.package import search_graph, template_graph
 from models.runtimes.base import Best, Runtime
 from models.runtimes.comparing import Difference, difference, largest
@@ -77,6 +77,17 @@ def write_onnx(network: nn.Module, spec: ModelSpec, folder: Path) -> dict[str, P
         _export(graph, inputs, path, [*names, "crop", "size", "loop"], ["best", "peak2"], shapes)
         files[path.name] = path
     return files
+
+
+def write_maps(network: nn.Module, spec: ModelSpec, search_size: int, path: Path) -> None:
+    """Writes the graph of the maps that a search chooses from: inputs `features_*` and `crop`, outputs `score` and
+    `boxes`. No runtime of ours takes it; whoever tries many loop constants does."""
+    network = network.eval()
+    features = _features(network, spec)
+    names = [f"features_{number}" for number in range(len(features))]
+    inputs = (*features, example(spec, search_size, 2).search)
+    shapes = (({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},) * len(inputs),)
+    _export(MapsGraph(network), inputs, path, [*names, "crop"], ["score", "boxes"], shapes)
 
 
 def largest_difference(

@@ -41,6 +41,19 @@ class SearchGraph(nn.Module):
         return best
 
 
+class MapsGraph(nn.Module):
+    """Template features and (B, S, S, 3) crops -> score (B, N) and boxes (B, 4, N), before anything is chosen."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Features, then crop: runs the search branch."""
+        *features, crop = inputs
+        return cast("Network", self.network).maps(tuple(features), crop)
+
+
 class HalfNetwork(nn.Module):
     """A network that computes in half precision, and decodes in single precision: it obeys `Network` as well.
 

@@ -59,28 +59,19 @@ def track(
     if (box is None) == (not select):
         raise typer.BadParameter("give the target's box either with --box x,y,w,h or with --select")
     silence_opencv()
-    first_box = None if box is None else _parsed_box(box)
     from models.package import DEFAULT_MODEL, PackageInvalid, load_tracker
     from models.target import TargetInvalid
     from service.commands.frames import open_source
+    from service.commands.selection import parsed_box
     from training.evaluation.sequences import SequenceInvalid
 
+    first_box = None if box is None else parsed_box(box)
     with reported(PackageInvalid, TargetInvalid, SequenceInvalid), contextlib.ExitStack() as stack:
         tracker = load_tracker(model or DEFAULT_MODEL)
         opened = open_source(source)
         sinks = _sinks(stack, out, json_path, opened.fps)
         summary = _followed(tracker, opened, first_box, sinks)
     typer.echo(summary, err=True)
-
-
-def _parsed_box(text: str) -> Box:
-    from models.geometry import Box
-
-    try:
-        x, y, w, h = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not x,y,w,h: four numbers", param_hint="--box") from error
-    return Box(x, y, w, h)
 
 
 def _followed(tracker: Tracker, source: Source, box: Box | None, sinks: list[Sink]) -> str:
@@ -112,7 +103,7 @@ def _results(tracker: Tracker, source: Source, box: Box | None) -> Iterator[tupl
     yield first, Found(given, 1.0, target.presence.state)
     for index, frame in enumerate(_shown(source), 1):
         estimate = tracker.follow(target, Picture.of(frame, index / source.fps))
-        yield frame, Found(estimate.box, estimate.score, estimate.state)
+        yield frame, Found(estimate.box, estimate.probability, estimate.state)
 
 
 def _shown(source: Source) -> Iterator[ByteArray]:

@@ -71,6 +71,8 @@ class Job:
     orders: tuple[tuple[StartOrder, tuple[Replay, ...]], ...]
     thresholds: PresenceSpec | None = None
     """those of the session; None: the model's"""
+    cadence: int = 1
+    """The network looks at one of so many frames at least"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,7 +250,9 @@ class Session:
             if orders or (frame is not None and followed):
                 if frame is not None:
                     self._pace.took(now_s, self.request.max_fps)
-                self._job = Job(self.id, frame, followed if frame is not None else (), orders, self._thresholds)
+                looked = followed if frame is not None else ()
+                cadence = self.request.cadence or 1
+                self._job = Job(self.id, frame, looked, orders, self._thresholds, cadence)
                 return self._job
             if frame is None:
                 return None

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from numpy.typing import NDArray
 
+from models.carrying import Carrier
 from models.frames import Picture, PixelRect
 from models.geometry import Size
 from models.runtimes.base import Best, Features, FloatArray, Runtime
@@ -89,6 +90,7 @@ class Stepper:
     def __init__(self, tracker: Tracker, decoder: Decoder) -> None:
         self._runtime = TimedRuntime(tracker.runtime)
         self._tracker = Tracker(tracker.spec, self._runtime)
+        self._carrier = Carrier(self._tracker)
         self._decoder = decoder
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
@@ -129,10 +131,15 @@ class Stepper:
         began_s = perf_counter()
         runs = self._runtime.measured()
         pairs = [(target, item.picture) for item in items for _, target in item.pairs if item.picture is not None]
-        estimates = iter(self._tracker.step(pairs))
+        before = [target.box for target, _ in pairs]
+        estimates = self._tracker.step(pairs)
         ended_s = perf_counter()
+        looks = zip(pairs, before, estimates, strict=True)
         for item in items:
-            item.outcome.estimates += [(followed, target, next(estimates)) for followed, target in item.pairs]
+            for (followed, target), (_, box, estimate) in zip(item.pairs, looks, strict=False):
+                if item.job.cadence > 1 and item.picture is not None:
+                    self._carrier.looked(target, item.picture, box, estimate)
+                item.outcome.estimates.append((followed, target, estimate))
             timings = item.outcome.timings
             timings.prep += (runs.ended_s - began_s - runs.total_s) * 1e3
             timings.infer = runs.total_s * 1e3
@@ -162,9 +169,25 @@ class Stepper:
                     fresh.append((start.followed, target, None))
                 else:
                     current[start.followed] = target
+        pairs = list(current.items())
+        if job.cadence > 1 and picture is not None:
+            pairs = self._not_carried(pairs, picture, outcome, job.cadence)
         outcome.timings.prep += (perf_counter() - began) * 1e3
         outcome.estimates += fresh
-        return _Prepared(job, outcome, picture, list(current.items()))
+        return _Prepared(job, outcome, picture, pairs)
+
+    def _not_carried(
+        self, pairs: Sequence[tuple[Followed, Target]], picture: Picture, outcome: Outcome, cadence: int
+    ) -> list[tuple[Followed, Target]]:
+        """The targets that the network has to look for; the others are carried into this frame."""
+        looking = []
+        for followed, target in pairs:
+            estimate = self._carrier.carried(target, picture, cadence)
+            if estimate is None:
+                looking.append((followed, target))
+            else:
+                outcome.estimates.append((followed, target, estimate))
+        return looking
 
     def _fresh(self, job: Job, outcome: Outcome) -> Picture | None:
         """The job's frame, or as much of it as will be looked at."""

@@ -31,6 +31,10 @@ Mode = Literal["latest", "every"]
 MaxFps = Annotated[
     float, Field(ge=0.2, le=120, description="Frames a second that are followed at most; null: as many as possible")
 ]
+Cadence = Annotated[
+    int,
+    Field(ge=1, le=8, description="The network looks at one of so many frames at least; null: at every one"),
+]
 Score = Annotated[float, Field(ge=0, le=1)]
 DeadlineMs = Annotated[
     float, Field(ge=20, le=10000, description="Ordinary frames that have waited longer are dropped; null: none are")
@@ -112,6 +116,7 @@ class CreateRequest(_Strict):
     max_fps: MaxFps | None = None
     deadline_ms: DeadlineMs | None = None
     thresholds: Thresholds | None = None
+    cadence: Cadence | None = None
     detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
     label: Label | None = None
     metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None
@@ -135,6 +140,7 @@ class PatchRequest(_Strict):
     max_fps: MaxFps | None = None
     deadline_ms: DeadlineMs | None = None
     thresholds: Thresholds | None = None
+    cadence: Cadence | None = None
     detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
     label: Label | None = None
     metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None

@@ -36,8 +36,9 @@ def error(
     seq: int | None = None,
     pointer: str = "",
     stream_url: str | None = None,
+    retry_after_ms: int | None = None,
 ) -> Payload:
-    """Something that went wrong; after a fatal one the socket is closed. At `stream_url` it would not."""
+    """Something that went wrong; after a fatal one the socket is closed. At `stream_url`, or later, it would not."""
     message: Payload = {"type": "error", "code": code, "detail": detail, "fatal": fatal}
     if seq is not None:
         message["seq"] = seq
@@ -45,6 +46,8 @@ def error(
         message["pointer"] = pointer
     if stream_url is not None:
         message["stream_url"] = stream_url
+    if retry_after_ms is not None:
+        message["retry_after_ms"] = retry_after_ms
     return message
 
 

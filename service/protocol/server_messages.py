@@ -199,7 +199,8 @@ class Event(TypedDict):
 
     type: Literal["event"]
     kind: Literal["lost", "reacquired", "gave_up", "token"]
-    """`gave_up`: lost for so long that it is looked for only now and then; `token`: `data.resume_token` takes the place of the one before"""
+    """`gave_up`: lost for so long that it is looked for only now and then; `token`: `data.resume_token` takes the place
+    of the one before"""
     id: NotRequired[str]
     """The target, if it is about one"""
     seq: NotRequired[Seq]
@@ -244,6 +245,8 @@ class Error(TypedDict):
     stream_url: NotRequired[str]
     """Another server, which has the session, or room for it: connect there at once. Relative to the address of this
     socket, or whole"""
+    retry_after_ms: NotRequired[Count]
+    """When it may be otherwise"""
 
 
 @with_config(DESCRIBED)
