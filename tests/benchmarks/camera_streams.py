@@ -59,6 +59,7 @@ class CameraStream:
         *,
         windows: bool,
         boxes: Sequence[Sequence[float]] = (),
+        cadence: int | None = None,
     ) -> None:
         self.wire = Wire(*address, path="/v1/stream")
         self._shots = shots
@@ -68,7 +69,7 @@ class CameraStream:
         self._due_s: dict[int, float] = {}
         self.answers = 0
         targets = [{"box": list(box)} for box in boxes or [shots.film.box.xywh()]]
-        self.wire.say({"type": "hello", "create": {"model": model, "targets": targets}})
+        self.wire.say({"type": "hello", "create": {"model": model, "targets": targets, "cadence": cadence}})
         welcome = orjson.loads(self.wire.hear())
         assert welcome["type"] == "welcome", welcome
 
@@ -166,10 +167,14 @@ class LockonServer:
         *,
         windows: bool,
         boxes: Sequence[Sequence[float]] = (),
+        cadence: int | None = None,
     ) -> list[CameraStream]:
         """So many new sessions of the model of that name or folder, the films in turn."""
         turns = [films[i % len(films)] for i in range(count)]
-        return [CameraStream(self.address, Path(model).name, shots, windows=windows, boxes=boxes) for shots in turns]
+        name = Path(model).name
+        return [
+            CameraStream(self.address, name, shots, windows=windows, boxes=boxes, cadence=cadence) for shots in turns
+        ]
 
     def cpu_s(self) -> dict[int, float]:
         """CPU time of its threads so far."""

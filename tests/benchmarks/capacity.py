@@ -4,7 +4,8 @@
     python -m tests.benchmarks.capacity --live                # and how many streams at once keep p99 age under 100 ms
     python -m tests.benchmarks.capacity --rounds 2 --frames 10
 
-Subjects: Lockon with full decode, with region decode and with windows cut by the client; OpenCV's TrackerNano and an
+Subjects: Lockon with full decode, with region decode and with windows cut by the client, and the last two with a
+cadence of 6 (the network looks at one frame in six at least); OpenCV's TrackerNano and an
 eager torch loop, both with `cv2.imdecode`, without any network connection and one process per stream.
 CPU ms: all threads of the server's process for one frame; `x Nano` is the median over the rounds of TrackerNano's in
 the same round divided by it. The films have search windows of 15, 30 and 50 % of the frame's width, in equal parts.
@@ -72,11 +73,19 @@ class Subject:
     """share answered, p99 age in ms"""
 
 
-def lockon(name: str, server: LockonServer, model: str, films: Sequence[Shots], *, windows: bool) -> Subject:
+def lockon(
+    name: str,
+    server: LockonServer,
+    model: str,
+    films: Sequence[Shots],
+    *,
+    windows: bool,
+    cadence: int | None = None,
+) -> Subject:
     """Lockon with one of its models."""
 
     def turn(frames: int) -> Sample:
-        streams = server.streams(model, films, len(films), windows=windows)
+        streams = server.streams(model, films, len(films), windows=windows, cadence=cadence)
         closed_loop(streams, WARM_UP)
         before = server.cpu_s()
         answered = closed_loop(streams, frames)
@@ -89,7 +98,7 @@ def lockon(name: str, server: LockonServer, model: str, films: Sequence[Shots], 
         return Sample(sum(parts.values()), parts, facts | {stage: answered.stage_ms(stage) for stage in STAGES})
 
     def carries(count: int, seconds: float) -> tuple[float, float]:
-        many = server.streams(model, films, count, windows=windows)
+        many = server.streams(model, films, count, windows=windows, cadence=cadence)
         try:
             paced(many, 1.0, FPS)
             answered = paced(many, seconds, FPS)
@@ -149,6 +158,8 @@ def subjects(
                     lockon(f"{title}, full decode", whole, name, films, windows=False),
                     lockon(f"{title}, region decode", server, name, films, windows=False),
                     lockon(f"{title}, client windows", server, name, films, windows=True),
+                    lockon(f"{title}, region, cadence 6", server, name, films, windows=False, cadence=6),
+                    lockon(f"{title}, windows, cadence 6", server, name, films, windows=True, cadence=6),
                 ]
         yield chosen
 
