@@ -6,7 +6,6 @@ from service.security.addresses import is_loopback
 from service.security.keys import ApiKeys
 from service.security.principals import ANYBODY, Authenticator, Principal, Unauthenticated
 from service.security.tickets import Tickets
-from service.security.tokens import Tokens
 from service.settings import AuthSettings, Settings, SettingsInvalid
 
 
@@ -31,7 +30,7 @@ class Access:
         if settings.keys is not None:
             self._authenticators.append(ApiKeys(settings.keys, settings.pepper.get_secret_value()))
         if settings.jwks is not None:
-            self._authenticators.append(Tokens(settings))
+            self._authenticators.append(_tokens(settings))
 
     async def principal(self, bearer: str | None) -> Principal:
         """The caller with these credentials; raises Unauthenticated."""
@@ -48,3 +47,11 @@ class Access:
     def stands(self, principal: Principal) -> bool:
         """Whether someone who was let in may still be here."""
         return all(authenticator.stands(principal) for authenticator in self._authenticators)
+
+
+def _tokens(settings: AuthSettings) -> Authenticator:
+    try:
+        from service.security.tokens import Tokens
+    except ImportError as error:
+        raise SettingsInvalid(f"auth.jwks: tokens need PyJWT: pip install 'lockon[jwt]' ({error})") from error
+    return Tokens(settings)

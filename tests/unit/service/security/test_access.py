@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,11 @@ async def test_a_server_with_keys_lets_in_their_holders_alone(keys: tuple[Path, 
     for wrong in (None, "", "password", "a.b.c", keys[1][:-1]):
         with pytest.raises(Unauthenticated):
             await access.principal(wrong)
+
+
+def test_tokens_without_their_extra_are_refused_with_the_command_that_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jwt", None)  # as where it is not installed
+    monkeypatch.delitem(sys.modules, "service.security.tokens", raising=False)
+    settings = AuthSettings(jwks="https://a.example/keys", issuer="https://a.example", audience="lockon")
+    with pytest.raises(SettingsInvalid, match=r"lockon\[jwt\]"):
+        Access(settings)
