@@ -33,6 +33,12 @@ class RedisServer:
         """What the setting `store.url` takes."""
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int:
+        """Its process's number."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Starts, empty, and waits until it answers."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
@@ -28,6 +28,16 @@ def stream_url(url: str) -> str:
         raise ConnectFailed(f"{url!r} is no address of a server; it looks like ws://127.0.0.1:8000")
     path = "/v1/stream" if parts.path in ("", "/") else parts.path
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))
+
+
+def followed(address: str, url: str) -> str:
+    """The address that a server at `address` names in a message: a path of the same host, or a whole one.
+
+    Raises ConnectFailed for one that is not encrypted where this one is."""
+    there = stream_url(urljoin(address, url))
+    if address.startswith("wss:") and not there.startswith("wss:"):
+        raise ConnectFailed(f"the server leads from an encrypted line to {there}, which is not")
+    return there
 
 
 async def left(socket: ClientConnection) -> None:

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from lockon_client import protocol
-from lockon_client.connection import closed_error, connected, left
+from lockon_client.connection import closed_error, connected, followed, left
 from lockon_client.errors import AnswerTimeout, Busy, ConnectFailed, LockonError, StreamClosed, from_fatal
 from lockon_client.feeding import now_us
 from lockon_client.messages import Ack, Credit, Failed, GoAway, Message, NewToken, Ping, Result, Warned, Welcome, parse
@@ -24,10 +24,16 @@ PROBE_S = 1.5
 dead."""
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
+MOST_SERVERS = 4
+"""To so many servers it goes in a row when each knows a better one."""
+FOLLOWED_TIMEOUT_S = 3.0
+"""What one server says of another may be out of date: the first address is always left."""
 _INTERRUPTIONS = frozenset({"1001", "1006", "1011", "1012", "1013", "4408"})
 """Close codes after which the session may still be there, and ours."""
 _PASSING = (Busy, ConnectFailed, StreamClosed, AnswerTimeout)
 """Refusals that may be over a moment later; the others stay what they are."""
+_HELD = "session-attached"
+"""What the address of a session says at the handshake while the lease of a server that is gone still runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,14 @@ class Door:
     ticket: str | None = None
 
 
+class _Elsewhere(Exception):
+    """The server knows one that is better for this stream."""
+
+    def __init__(self, stream_url: str) -> None:
+        super().__init__(stream_url)
+        self.stream_url = stream_url
+
+
 class Link:
     """What is said and heard, whichever socket it is.
 
@@ -71,12 +85,14 @@ class Link:
         self.owed: Callable[[], bool] = lambda: False
         self.skipped: Callable[[], int] = lambda: 0
         self._door = door
+        self._address = door.address  # where the next socket is opened first
         self._on_event = on_event
         self._socket: ClientConnection
         self._token: str | None = None
         self._last_seq: int | None = None
         self._heard = False
         self._leaving: asyncio.TimerHandle | None = None
+        self._wait_s: float | None = None  # until the next attempt, where that is known
         self._closing: asyncio.Task[None] | None = None
 
     async def open(self, create: Mapping[str, Any] | None) -> None:
@@ -159,10 +175,15 @@ class Link:
             return
         self._stay()
         after_s = random.uniform(*message.reconnect_after_s)
-        self._leaving = asyncio.get_running_loop().call_later(after_s, self._leave, self._socket)
+        self._leaving = asyncio.get_running_loop().call_later(after_s, self._leave, self._socket, message)
 
-    def _leave(self, socket: ClientConnection) -> None:
+    def _leave(self, socket: ClientConnection, message: GoAway) -> None:
         self.online.clear()
+        # At a time of our own choice, so that there is nothing to wait for.
+        self._wait_s, self._address = 0.0, self._door.address
+        if message.stream_url is not None:
+            with suppress(ConnectFailed):
+                self._address = followed(self._address, message.stream_url)
         # A close without `bye`, upon which the session is kept; the reader notices it.
         self._closing = asyncio.create_task(socket.close(1001))
 
@@ -183,35 +204,53 @@ class Link:
         began_s, attempts = clock(), 0
         while True:
             # Full jitter: many clients that lost the same server must not all come back at once.
-            await asyncio.sleep(random.uniform(0, min(LONGEST_DELAY_S, FIRST_DELAY_S * 2**attempts)))
+            delay_s = random.uniform(0, min(LONGEST_DELAY_S, FIRST_DELAY_S * 2**attempts))
+            if self._wait_s is not None:
+                delay_s = self._wait_s + min(delay_s, self._wait_s / 4)
+            await asyncio.sleep(delay_s)
+            self._wait_s = None
             attempts += 1
             resume = {"token": self._token, "last_seq": self._last_seq, "epoch": self.welcome.epoch}
             try:
                 self.welcome = await self._greeted(protocol.hello(__version__, resume=resume))
-            except _PASSING as error:
-                if clock() - began_s > self.welcome.resume_ttl_s:
-                    raise _ended(reason, error) from error
             except LockonError as error:
-                raise _ended(reason, error) from error
+                passing = isinstance(error, _PASSING) or error.code == _HELD
+                if not passing or clock() - began_s > self.welcome.resume_ttl_s:
+                    raise _ended(reason, error) from error
             else:
                 self._tell(Resumed(self.welcome.epoch, clock() - began_s, attempts))
                 return self.welcome
 
     async def _greeted(self, hello: str) -> Welcome:
+        """A socket, and the answer to its hello, on the server that the one before, or the first one, leads to."""
+        # An address that fails is not tried first again.
+        address, self._address = self._address, self._door.address
+        for _ in range(MOST_SERVERS):
+            try:
+                welcome = await self._greeted_at(address, hello)
+            except _Elsewhere as elsewhere:
+                address = followed(address, elsewhere.stream_url)
+            else:
+                self._address, self._token = address, welcome.resume_token
+                return welcome
+        raise Busy(f"{MOST_SERVERS} servers in a row led to another one", "no_capacity")
+
+    async def _greeted_at(self, address: str, hello: str) -> Welcome:
         door = self._door
-        self._socket = await connected(door.address, door.timeout_s, door.key, door.ticket)
+        first = address == door.address
+        timeout_s = door.timeout_s if first else min(door.timeout_s, FOLLOWED_TIMEOUT_S)
+        self._socket = await connected(address, timeout_s, door.key, door.ticket)
         welcome: Welcome | None = None
         try:
-            async with asyncio.timeout(door.timeout_s):
+            async with asyncio.timeout(timeout_s):
                 welcome = await self._welcomed(hello)
         except ConnectionClosed as error:
             raise closed_error(error) from error
         except TimeoutError as error:
-            raise AnswerTimeout(f"the server did not answer hello within {door.timeout_s:g} s") from error
+            raise AnswerTimeout(f"the server did not answer hello within {timeout_s:g} s") from error
         finally:
             if welcome is None:  # nothing is left open, whatever happened
                 self._socket.transport.abort()
-        self._token = welcome.resume_token
         return welcome
 
     async def _welcomed(self, hello: str) -> Welcome:
@@ -220,7 +259,10 @@ class Link:
             message = parse(str(await self._socket.recv()), now_us(), skipped=0)
             if isinstance(message, Welcome):
                 return message
+            if isinstance(message, Failed) and message.stream_url is not None and self._door.ticket is None:
+                raise _Elsewhere(message.stream_url)
             if isinstance(message, Failed):
+                self._wait_s = message.retry_after_s
                 raise from_fatal(message.code, message.detail)
 
     def _tell(self, event: LineEvent) -> None:

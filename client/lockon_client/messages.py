@@ -132,13 +132,16 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An `error` message; after a fatal one the server closes the connection."""
+    """An `error` message; after a fatal one the server closes the connection. At `stream_url` there is a server that
+    would not, or this one would not after `retry_after_s`."""
 
     code: str
     detail: str
     fatal: bool
     seq: int | None
     op: str | None
+    stream_url: str | None = None
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +162,12 @@ class NewToken:
 @dataclass(frozen=True, slots=True)
 class GoAway:
     """The server will close the socket. With a token, another server goes on with the session: connect again after a
-    random time between the two of `reconnect_after_s`."""
+    random time between the two of `reconnect_after_s`, at `stream_url` if there is one."""
 
     reason: str
     token: str | None
     reconnect_after_s: tuple[float, float]
+    stream_url: str | None = None
 
 
 Message = Welcome | Credit | Result | Ack | Warned | Failed | Ping | NewToken | GoAway
@@ -196,15 +200,29 @@ def _message(raw: Mapping[str, Any], now_us: int, skipped: int) -> Message | Non
             seq = raw.get("seq", (raw.get("data") or {}).get("seq"))
             return Warned(_rejected_reason(raw), raw.get("detail") or "", seq)
         case "error":
-            return Failed(raw["code"], raw.get("detail") or "", bool(raw.get("fatal")), raw.get("seq"), raw.get("op"))
+            return _failed(raw)
         case "ping":
             return Ping(raw["n"], raw["t_ms"])
         case "event" if raw["kind"] == "token":
             return NewToken(raw["data"]["resume_token"])
         case "goaway":
             low, high = raw.get("reconnect_after_ms") or (0, 0)
-            return GoAway(raw["reason"], raw.get("resume_token"), (low / 1000, high / 1000))
+            after_s, stream_url = (low / 1000, high / 1000), raw.get("stream_url")
+            return GoAway(raw["reason"], raw.get("resume_token"), after_s, stream_url)
     return None
+
+
+def _failed(raw: Mapping[str, Any]) -> Failed:
+    wait_ms = raw.get("retry_after_ms")
+    return Failed(
+        code=raw["code"],
+        detail=raw.get("detail") or "",
+        fatal=bool(raw.get("fatal")),
+        seq=raw.get("seq"),
+        op=raw.get("op"),
+        stream_url=raw.get("stream_url"),
+        retry_after_s=None if wait_ms is None else wait_ms / 1000,
+    )
 
 
 def _rejected_reason(raw: Mapping[str, Any]) -> str:

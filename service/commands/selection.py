@@ -1,4 +1,4 @@
-"""Lets the user drag the target's box in a window."""
+"""The target's box as the user gives it: in numbers, or dragged in a window."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 
 import cv2
+import typer
 
 from models.geometry import Box
 from models.runtimes.base import ByteArray
@@ -13,6 +14,15 @@ from service.commands.failures import CommandFailed
 
 WITH_WINDOWS = "pip uninstall -y opencv-python-headless && pip install opencv-python"
 _TITLE = "Lockon: drag a box around the target, then press Enter"
+
+
+def parsed_box(text: str) -> Box:
+    """The box that the text `x,y,w,h` stands for; raises typer.BadParameter."""
+    try:
+        x, y, w, h = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not x,y,w,h: four numbers", param_hint="--box") from error
+    return Box(x, y, w, h)
 
 
 def select_box(frame: ByteArray) -> Box:
