@@ -1,5 +1,5 @@
-"""The frozen shallow half of a backbone, run outside autograd: by ONNX Runtime on a CPU (three times faster there than
-torch), by torch itself on a GPU."""
+"""What is frozen of a backbone, run outside autograd: by ONNX Runtime on a CPU (three times faster there than torch),
+by torch itself on a GPU."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from models.networks.backbones.efficientnet_lite import EfficientNetLite0
 
 FeatureFunction = Callable[[Tensor], Tensor]
+Features = Callable[[Tensor], list[Tensor]]
 
 
 class _Shallow(nn.Module):
@@ -22,34 +23,48 @@ class _Shallow(nn.Module):
         super().__init__()
         self.backbone = backbone
 
-    def forward(self, crops: Tensor) -> Tensor:
-        return self.backbone.shallow(crops)
+    def forward(self, crops: Tensor) -> tuple[Tensor]:
+        return (self.backbone.shallow(crops),)
 
 
 def shallow_features(backbone: EfficientNetLite0, device: torch.device) -> FeatureFunction:
     """A function (B, S, S, 3) uint8 -> (B, 40, S/8, S/8) float on `device`; with the weights as they are now."""
-    module = _Shallow(backbone).eval()
+    run = _frozen(_Shallow(backbone), ["stride8"], device)
+
+    def features(crops: Tensor) -> Tensor:
+        (stride8,) = run(crops)
+        return stride8
+
+    return features
+
+
+def backbone_features(backbone: EfficientNetLite0, device: torch.device) -> Features:
+    """A function (B, S, S, 3) uint8 -> [(B, 40, S/8, S/8), (B, 112, S/16, S/16)]; with the weights as they are now."""
+    return _frozen(backbone, ["stride8", "stride16"], device)
+
+
+def _frozen(module: nn.Module, outputs: list[str], device: torch.device) -> Features:
+    module = module.to(device).eval()
     if device.type != "cpu":
 
-        def with_torch(crops: Tensor) -> Tensor:
+        def with_torch(crops: Tensor) -> list[Tensor]:
             with torch.no_grad():
-                return module(crops)  # type: ignore[no-any-return]
+                return list(module(crops))
 
         return with_torch
-    session = _session(module)
+    session = _session(module, outputs)
 
-    def with_onnxruntime(crops: Tensor) -> Tensor:
-        (features,) = session.run(None, {"crops": crops.numpy()})
-        return torch.from_numpy(features)
+    def with_onnxruntime(crops: Tensor) -> list[Tensor]:
+        return [torch.from_numpy(each) for each in session.run(None, {"crops": crops.numpy()})]
 
     return with_onnxruntime
 
 
-def _session(module: nn.Module) -> onnxruntime.InferenceSession:
+def _session(module: nn.Module, outputs: list[str]) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "shallow.onnx"
+        path = Path(folder) / "frozen.onnx"
         example = torch.zeros(2, 64, 64, 3, dtype=torch.uint8)
         with warnings.catch_warnings():
             # A trace is enough for plain convolutions, and takes a fiftieth of the newer exporter's nine seconds.
@@ -59,7 +74,7 @@ def _session(module: nn.Module) -> onnxruntime.InferenceSession:
                 (example,),
                 path,
                 input_names=["crops"],
-                output_names=["features"],
+                output_names=outputs,
                 dynamic_axes={"crops": {0: "n", 1: "h", 2: "w"}},
                 dynamo=False,
             )

@@ -87,10 +87,10 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 class Block(nn.Module):
     """Inverted residual: expand 1x1, depth-wise, project 1x1."""
 
-    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int, *, residual: bool) -> None:
         super().__init__()
         self.middle = middle = inputs * expansion
-        self.residual = stride == 1 and inputs == outputs
+        self.residual = residual
         self.expands = expansion > 1
         if self.expands:
             self._expand_conv = nn.Conv2d(inputs, middle, 1, bias=False)
@@ -124,8 +124,11 @@ class EfficientNetLite0(nn.Module):
         channels = trunk.stem
         for stage in trunk.stages:
             for repeat in range(stage.repeats):
-                stride = stage.stride if repeat == 0 else 1
-                blocks.append(Block(channels, stage.channels, stage.expansion, stage.kernel, stride))
+                # A stage's first block changes the width; a thinned stem happens not to, and is no exception.
+                first = repeat == 0
+                stride = stage.stride if first else 1
+                block = Block(channels, stage.channels, stage.expansion, stage.kernel, stride, residual=not first)
+                blocks.append(block)
                 channels = stage.channels
         self._blocks = nn.ModuleList(blocks)
 

@@ -62,7 +62,10 @@ def test_a_batch_gives_what_its_members_give_alone(network: SiamFCppLight) -> No
                 torch.testing.assert_close(a[row], b[0], rtol=1e-4, atol=1e-4)
 
 
-def test_a_search_frame_costs_at_most_three_hundred_million_multiplications(network: SiamFCppLight) -> None:
+@pytest.mark.parametrize(("name", "at_most", "correlated_cells"), [("light", 300e6, 64 + 9), ("tiny", 50e6, 36 + 9)])
+def test_a_search_frame_costs_at_most_so_many_multiplications(name: str, at_most: float, correlated_cells: int) -> None:
+    spec = read_recipe(RECIPE.with_name(f"siamfcpp_{name}.toml")).model
+    network = SiamFCppLight(spec).eval()
     counted = 0
 
     def count(module: nn.Module, _: object, output: torch.Tensor) -> None:
@@ -72,13 +75,13 @@ def test_a_search_frame_costs_at_most_three_hundred_million_multiplications(netw
 
     hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d)]
     with torch.no_grad():
-        features = network.template(crops(1, 112))
+        features = network.template(crops(1, spec.crop.template_size))
         counted = 0
-        network.maps(features, crops(1, 224))
+        network.maps(features, crops(1, spec.crop.search_size))
     for hook in hooks:
         hook.remove()
-    correlations = (64 + 9) * 64 * 28 * 28
-    assert 250e6 < counted + correlations <= 300e6
+    (channels,), cells = spec.network.channels, (spec.crop.search_size // spec.network.stride) ** 2
+    assert 0.8 * at_most < counted + correlated_cells * channels * cells <= at_most
 
 
 def test_gradients_reach_every_parameter_of_neck_and_head(network: SiamFCppLight) -> None:
