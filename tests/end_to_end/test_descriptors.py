@@ -29,7 +29,7 @@ async def test_those_who_are_in_go_on_and_others_come_in_when_there_is_room_agai
             targets = [{"id": "a", "box": list(DRAWING.box(0).xywh())}]
             await talk.ask({"type": "hello", "create": {"targets": targets}}, "welcome")
             await talk.ask(DRAWING.jpeg(0), "result")
-            open_now = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+            open_now = _descriptors(server.pid)
             soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
             resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (open_now + LEFT, hard))
             newcomers = [asyncio.open_connection("127.0.0.1", server.port) for _ in range(NEWCOMERS)]
@@ -56,3 +56,8 @@ async def _comes_in(server: ServerProcess) -> bool:
             return True
     except (OSError, WebSocketException):
         return False
+
+
+def _descriptors(pid: int) -> int:
+    """How many a process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
