@@ -59,7 +59,7 @@ def test_batch_norm_settles_first_and_then_stays(recipe: Recipe) -> None:
     task = _task(recipe)
     network = task.network
     assert isinstance(network, SiamFCppLight)
-    stages = [task.stage(step) for step in (0, SETTLING_STEPS, 1200, 2000)]
+    stages = [task.stage(step) for step in (0, SETTLING_STEPS, 900, 1500)]
     assert stages == [0, 1, 2, 3]
     for stage in stages:
         task.enter(stage)
