@@ -26,6 +26,7 @@ from service.api.problems import add_handlers
 from service.api.resources import SCHEMAS
 from service.engine.counters import Drop
 from service.engine.decoding import HostDecoder, jpeg_decoder
+from service.engine.fleet import Fleet
 from service.engine.keeper import Keeper
 from service.engine.models import Loader, Models
 from service.engine.registry import Registry
@@ -117,9 +118,11 @@ def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractA
         quotas = Quotas(settings.quotas) if settings.auth.required else None
         traces = app.state.traces = open_traces(settings)
         registry = Registry(served, settings.limits, scheduler, metrics, quotas, resume_tokens(settings.store))
+        registry.address = settings.fleet.address
         store = open_store(settings.store, token_hex(8))
         keeper = Keeper(store, registry, settings.store.lease_s) if store is not None else None
-        app.state.keeper, app.state.resumption = keeper, Resumption(registry, keeper)
+        fleet = app.state.fleet = Fleet(store, registry, app.version)
+        app.state.keeper, app.state.resumption = keeper, Resumption(registry, fleet, keeper)
         app.state.metrics, app.state.scheduler, app.state.registry = metrics, scheduler, registry
         _log.info(
             "ready",
@@ -136,7 +139,7 @@ def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractA
                 tasks.create_task(Fairness(metrics, settings.limits.min_fps).watch(registry.all)),
             ]
             if keeper is not None:
-                background.append(tasks.create_task(keeper.run()))
+                background += [tasks.create_task(keeper.run()), tasks.create_task(fleet.run())]
             try:
                 yield
             finally:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands import config, data, evaluate, export, keys, models, serve, track, train
+from service.commands import bench, calibrate, config, data, evaluate, export, keys, models, serve, track, train, tune
 
 app = typer.Typer(
     name="lockon",
@@ -43,12 +43,15 @@ def _root(
 _USE, _MODELS = "Use", "Models and training"
 app.command("serve", rich_help_panel=_USE)(serve.serve)
 app.command("track", rich_help_panel=_USE)(track.track)
+app.command("bench", rich_help_panel=_USE)(bench.bench)
 app.command("config", rich_help_panel=_USE)(config.config)
 app.add_typer(keys.app, name="keys", rich_help_panel=_USE)
 app.add_typer(models.app, name="models", rich_help_panel=_MODELS)
 app.command("evaluate", rich_help_panel=_MODELS)(evaluate.evaluate)
 app.add_typer(data.app, name="data", rich_help_panel=_MODELS)
+app.command("tune", rich_help_panel=_MODELS)(tune.tune)
 app.command("train", rich_help_panel=_MODELS)(train.train)
+app.command("calibrate", rich_help_panel=_MODELS)(calibrate.calibrate)
 app.command("export", rich_help_panel=_MODELS)(export.export)
 
 

@@ -59,9 +59,9 @@ class Server(uvicorn.Server):
             now_s = perf_counter()
             if self._drain is None:
                 state = self._app.state
-                self._drain = Drain(state.registry, state.resumption, state.settings.limits.drain_s)
+                self._drain = Drain(state.registry, state.resumption, state.fleet, state.settings.limits.drain_s)
                 self._drain.begin(now_s)
-            self.should_exit = self.should_exit or self._drain.over(now_s)
+            self.should_exit = self.should_exit or self._drain.go_on(now_s)
         return await super().on_tick(counter)
 
     @property

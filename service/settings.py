@@ -182,7 +182,7 @@ class StoreSettings(_Section):
         "store; without one, each server makes its own",
     )
     lease_s: float = Field(
-        default=10.0, ge=0.5, description="A server that is not heard of for so long loses its sessions to others"
+        default=3.0, ge=0.5, description="A server that is not heard of for so long loses its sessions to others"
     )
     timeout_s: float = Field(
         default=0.15, gt=0, le=5, description="The store counts as away when it takes longer than that to answer"
@@ -195,6 +195,17 @@ class StoreSettings(_Section):
         if self.url is not None and not self.token_keys:
             raise ValueError("store.url needs store.token_keys: other servers must accept what this one has signed")
         return self
+
+
+class FleetSettings(_Section):
+    """This server as one of several that share a store."""
+
+    address: str = Field(
+        default="",
+        pattern=r"^(wss?://[^/\s]+)?(/[A-Za-z0-9._~-]+)*$",
+        description="Where clients reach this server and no other: a path that the edge leads here, e.g. /n/lockon-1, "
+        "or an address, e.g. wss://lockon-1.example. With it other servers send clients here when they have no room",
+    )
 
 
 class EngineSettings(_Section):
@@ -272,6 +283,7 @@ class Settings(BaseSettings):
     quotas: QuotaSettings = QuotaSettings()
     limits: LimitSettings = LimitSettings()
     store: StoreSettings = StoreSettings()
+    fleet: FleetSettings = FleetSettings()
     engine: EngineSettings = EngineSettings()
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -359,7 +371,7 @@ def settings_page() -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if value is None or value == [] or value == SecretStr(""):
+    if value is None or value in ([], "", SecretStr("")):
         return "none"
     return ", ".join(f"`{item}`" for item in value) if isinstance(value, list) else f"`{value}`"
 

@@ -23,6 +23,7 @@ class Pairs:
     searches: Tensor
     boxes: Tensor
     positive: Tensor
+    gaps: Tensor
 
 
 def to_device(batch: PairBatch, device: torch.device) -> Pairs:
@@ -32,6 +33,7 @@ def to_device(batch: PairBatch, device: torch.device) -> Pairs:
         torch.from_numpy(batch.searches).to(device),
         torch.from_numpy(batch.boxes).to(device),
         torch.from_numpy(batch.positive).to(device),
+        torch.from_numpy(batch.gaps).to(device),
     )
 
 
@@ -50,7 +52,7 @@ def augment(pairs: Pairs, recipe: AugmentRecipe, generator: torch.Generator) -> 
         _finish(crops, _colour_matrix(dice, count, recipe.colour / 2, grey) @ common, recipe, dice)
         for crops in (templates, searches)
     )
-    return Pairs(templates, searches, boxes, pairs.positive)
+    return Pairs(templates, searches, boxes, pairs.positive, pairs.gaps)
 
 
 class Dice:

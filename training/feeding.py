@@ -1,8 +1,8 @@
-"""Batches for the network: pairs drawn, disturbed and run through the frozen shallow half, one step ahead."""
+"""Batches for the network: pairs drawn, disturbed and run through what is frozen, one step ahead."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,8 +10,10 @@ import cv2
 import torch
 from torch import Tensor
 
+from models.spec import SpecInvalid
 from training import loading
 from training.augment import Pairs, augment, to_device
+from training.distributed import ALONE, Share
 from training.frozen import FeatureFunction
 from training.recipe import Recipe
 from training.sampling import PairBatch, PairSampler
@@ -19,50 +21,71 @@ from training.sampling import PairBatch, PairSampler
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one step needs: shallow features of both crops, and the truth (see `PairBatch`)."""
+    """What the losses of one part of a step need; see `PairBatch`."""
 
     template: Tensor
+    """Template crops, or what the frozen part of the network makes of them."""
     search: Tensor
     boxes: Tensor
     positive: Tensor
-
-    def parts(self, count: int) -> Iterator[Batch]:
-        """The batch cut into `count` parts of the same size."""
-        tensors = (self.template, self.search, self.boxes, self.positive)
-        return (Batch(*part) for part in zip(*(tensor.chunk(count) for tensor in tensors), strict=True))
+    gaps: Tensor
+    numbers: Tensor
+    """(B,) int64: every pair of a run has its own, from which its random choices follow."""
 
 
 class Feeder:
-    """Every batch is a function of the recipe's seed and the step, so that a resumed run sees the same ones."""
+    """A step's batch comes in parts: `accumulate` ones for each process. Every part is a function of the recipe's seed
+    and its number, so that a resumed run sees the same ones, and so do several processes and one alone."""
 
-    def __init__(self, recipe: Recipe, sampler: PairSampler, shallow: FeatureFunction, device: torch.device) -> None:
-        self._recipe, self._sampler, self._shallow, self._device = recipe, sampler, shallow, device
+    def __init__(
+        self,
+        recipe: Recipe,
+        sampler: PairSampler,
+        features: FeatureFunction,
+        device: torch.device,
+        share: Share = ALONE,
+    ) -> None:
+        """Raises SpecInvalid unless the batch can be cut evenly."""
+        self._recipe, self._sampler, self._features, self._device = recipe, sampler, features, device
+        self._own = recipe.fit.accumulate
+        self._first, self._parts = share.rank * self._own, share.world * self._own
+        if recipe.fit.batch % self._parts:
+            raise SpecInvalid(
+                f"fit.batch {recipe.fit.batch} can't be cut into accumulate {self._own} x {share.world} processes"
+            )
+        self._size = recipe.fit.batch // self._parts
 
-    def pairs(self, step: int) -> Pairs:
-        """The crops of a step as the network sees them."""
-        return self._disturbed(step, self._sampler.batch(step, self._recipe.fit.batch))
+    def pairs(self, step: int, part: int = 0) -> Pairs:
+        """The crops of one of this process's parts of a step, as the network sees them."""
+        number = self._number(step, part)
+        return self._disturbed(number, self._sampler.batch(number, self._size))
 
-    def _disturbed(self, step: int, sampled: PairBatch) -> Pairs:
-        generator = torch.Generator().manual_seed(self._recipe.fit.seed * 1_000_003 + step)
+    def _number(self, step: int, part: int) -> int:
+        return step * self._parts + self._first + part
+
+    def _disturbed(self, number: int, sampled: PairBatch) -> Pairs:
+        generator = torch.Generator().manual_seed(self._recipe.fit.seed * 1_000_003 + number)
         return augment(to_device(sampled, self._device), self._recipe.augment, generator)
 
-    def _batch(self, step: int, sampled: Iterator[PairBatch]) -> Batch:
-        """The batch of a step, the next one of `sampled`."""
-        pairs = self._disturbed(step, next(sampled))
-        template, search = (
-            self._shallow(crops).contiguous(memory_format=torch.channels_last)
-            for crops in (pairs.templates, pairs.searches)
-        )
-        return Batch(template, search, pairs.boxes, pairs.positive)
+    def _step(self, step: int, sampled: Iterator[PairBatch]) -> Sequence[Batch]:
+        """The parts of a step, the next ones of `sampled`."""
+        return [self._part(self._number(step, part), next(sampled)) for part in range(self._own)]
 
-    def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of steps start..stop - 1; the next one is prepared in a thread while one is in use."""
+    def _part(self, number: int, sampled: PairBatch) -> Batch:
+        pairs = self._disturbed(number, sampled)
+        template, search = self._features(pairs.templates), self._features(pairs.searches)
+        numbers = torch.arange(number * self._size, (number + 1) * self._size).to(self._device)
+        return Batch(template, search, pairs.boxes, pairs.positive, pairs.gaps, numbers)
+
+    def batches(self, start: int, stop: int) -> Iterator[Sequence[Batch]]:
+        """The parts of steps start..stop - 1; the next step's are prepared in a thread while these are in use."""
         cv2.setNumThreads(1)
-        sampled = loading.batches(self._sampler, self._recipe.fit.batch, range(start, stop), self._recipe.fit.workers)
+        numbers = [self._number(step, part) for step in range(start, stop) for part in range(self._own)]
+        sampled = loading.batches(self._sampler, self._size, numbers, self._recipe.fit.workers)
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as worker:
-            ahead = worker.submit(self._batch, start, sampled)
+            ahead = worker.submit(self._step, start, sampled)
             for step in range(start, stop):
                 batch = ahead.result()
                 if step + 1 < stop:
-                    ahead = worker.submit(self._batch, step + 1, sampled)
+                    ahead = worker.submit(self._step, step + 1, sampled)
                 yield batch

@@ -8,26 +8,27 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from rich.console import Console
-from torch.utils.tensorboard import SummaryWriter
+from safetensors.torch import load_file
 
-from models.networks.backbones.efficientnet_lite import imagenet_weights
-from models.networks.siamfcpp_light import SiamFCppLight
+from models.package import WEIGHTS, read_package
 from training import checkpoint
 from training.datasets.sources import open_sources
+from training.distributed import Share, any_process, joined
 from training.feeding import Feeder
-from training.frozen import shallow_features
+from training.judging import Judge
 from training.learner import Learner, NotFinite
 from training.progress import Progress
 from training.recipe import Recipe, read_recipe
+from training.run_report import write_report
 from training.sampling import DECODED_BYTES, PairSampler
-from training.schedule import rate_at
+from training.tasks.making import make_task
 
 BAD_BATCH = "bad-batch.pt"
 
@@ -40,48 +41,53 @@ def train(recipe_path: Path, out: Path, *, resume: bool = False, steps: int | No
     """Trains a recipe and returns the path of the last checkpoint in `out`.
 
     resume: go on from `out`/last.pt, to the same weights as an uninterrupted run. steps: stop after this many, with the
-    schedule of the full run (None: all). SIGTERM and Ctrl-C end the run after a checkpoint."""
+    schedule of the full run (None: all). SIGTERM and Ctrl-C end the run after a checkpoint. Under `torchrun` several
+    processes share every batch, and the first one writes."""
     recipe = read_recipe(recipe_path)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = _Run(recipe, out, device)
-    start = run.restore() if resume and (out / checkpoint.LAST).exists() else run.begin()
-    (out / "recipe.json").write_text(json.dumps(recipe.to_json(), indent=1), encoding="utf-8")
-    run.go(start, min(recipe.fit.steps, steps or recipe.fit.steps))
+    with joined() as share:
+        run = _Run(recipe, out, share)
+        start = run.restore() if resume and (out / checkpoint.LAST).exists() else run.begin()
+        if share.leads:
+            (out / "recipe.json").write_text(json.dumps(recipe.to_json(), indent=1), encoding="utf-8")
+        run.go(start, min(recipe.fit.steps, steps or recipe.fit.steps))
     return out / checkpoint.LAST
 
 
 class _Run:
     """State of a run: network, average, optimiser, data."""
 
-    def __init__(self, recipe: Recipe, out: Path, device: torch.device) -> None:
-        self.recipe, self.fit, self.out, self.device = recipe, recipe.fit, out, device
+    def __init__(self, recipe: Recipe, out: Path, share: Share) -> None:
+        self.recipe, self.fit, self.out, self.share, self.device = recipe, recipe.fit, out, share, share.device
         out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.fit.seed)
-        self.network = SiamFCppLight(recipe.model)
-        self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.learner = Learner(self.network, recipe.fit, device)
-        data = open_sources(recipe.data)
+        self.task = make_task(recipe)
+        self.network = self.task.network.to(self.device)
+        self.learner = Learner(self.task, recipe.fit, self.device, share)
         self.sampler = PairSampler(
-            data,
+            open_sources(recipe.data),
             recipe.data,
             recipe.augment,
-            recipe.model.crop,
+            recipe.trained_model.crop,
             recipe.fit.seed,
-            decoded_bytes=DECODED_BYTES // max(1, recipe.fit.workers),
+            decoded_bytes=DECODED_BYTES // (max(1, recipe.fit.workers) * share.world),
         )
-        self.console = Console(stderr=True)
+        self.judge = Judge(recipe, out, self.device) if recipe.judge is not None and share.leads else None
+        self.console = Console(stderr=True, quiet=not share.leads)
         self.commit = _commit()
         self.seconds, self.pairs = 0.0, 0
         self.stages: list[dict[str, Any]] = []
 
     def begin(self) -> int:
         """Takes the first weights; returns 0, the number of steps done."""
-        if self.fit.start:
-            content = checkpoint.load(Path(os.path.expandvars(self.fit.start)))
+        start = Path(os.path.expandvars(self.fit.start))
+        if self.fit.start and start.is_dir():
+            self.network.load_state_dict(load_file(read_package(start).file(WEIGHTS)))
+        elif self.fit.start:
+            content = checkpoint.load(start)
             self.network.load_state_dict(content["average"])
             self.seconds, self.pairs, self.stages = float(content["seconds"]), int(content["pairs"]), content["stages"]
         else:
-            self.network.backbone.load_imagenet(imagenet_weights())
+            self.console.print(self.task.take_first_weights(), highlight=False, soft_wrap=True)
         self.average = checkpoint.Average(self.network, self.fit.ema_decay)
         self._new_stage(0)
         return 0
@@ -89,13 +95,14 @@ class _Run:
     def restore(self) -> int:
         """Loads the last checkpoint; returns the number of steps it has done."""
         content = checkpoint.load(self.out / checkpoint.LAST)
+        step = int(content["step"])
         self.network.load_state_dict(content["network"])
         self.average = checkpoint.Average(self.network, self.fit.ema_decay)
         self.average.state = {key: value.to(self.device) for key, value in content["average"].items()}
-        self.learner.restore(content["optimiser"])
+        self.learner.restore(content, step)
         self.seconds, self.pairs, self.stages = float(content["seconds"]), int(content["pairs"]), content["stages"]
-        self._new_stage(int(content["step"]))
-        return int(content["step"])
+        self._new_stage(step)
+        return step
 
     def _new_stage(self, step: int) -> None:
         """Notes where the configuration changed: a checkpoint tells everything that made it."""
@@ -104,53 +111,59 @@ class _Run:
             self.stages.append({"from_step": step, "recipe": recipe, "commit": self.commit})
 
     def save(self, step: int) -> None:
-        """Writes the checkpoint after `step` steps."""
+        """Writes the checkpoint after `step` steps, and what is kept of it at the end of an epoch."""
         content: dict[str, Any] = {
             "step": step,
             "pairs": self.pairs,
             "seconds": self.seconds,
             "network": self.network.state_dict(),
             "average": self.average.state,
-            "optimiser": self.learner.optimiser.state_dict(),
+            **self.learner.state(),
             "recipe": self.recipe.to_json(),
             "stages": self.stages,
             "commit": self.commit,
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
         }
         checkpoint.save(self.out / checkpoint.LAST, content)
+        kept = {key: value for key, value in content.items() if key not in ("network", "optimiser", "scaler")}
         if self.fit.snapshot_every and step % self.fit.snapshot_every == 0:
-            kept = {key: value for key, value in content.items() if key not in ("network", "optimiser")}
             checkpoint.save(self.out / f"average-{step:08d}.pt", kept)
+        if self.judge is not None and self.judge.wants(step):
+            self.console.print(self.judge.try_out(step, kept), highlight=False, soft_wrap=True)
 
     def go(self, start: int, stop: int) -> None:
         """Steps start..stop - 1."""
-        self.network.train()
-        # ImageNet statistics stay: crops are few and alike within a batch.
-        self.network.backbone.eval()
-        feeder = Feeder(self.recipe, self.sampler, shallow_features(self.network.backbone, self.device), self.device)
-        with SummaryWriter(str(self.out)) as writer, _asked_to_stop() as asked:
-            progress = Progress(writer, self.console, self.fit)
-            for step, batch in enumerate(feeder.batches(start, stop), start=start):
+        with ExitStack() as stack:
+            asked = stack.enter_context(_asked_to_stop())
+            progress = stack.enter_context(Progress(self.out, self.console, self.fit, start, writes=self.share.leads))
+            features = self.task.features(self.device)
+            feeder = Feeder(self.recipe, self.sampler, features, self.device, self.share)
+            for step, parts in enumerate(feeder.batches(start, stop), start=start):
                 waited = progress.received()
-                rate = rate_at(step, self.fit.steps, self.fit.warmup_steps, self.fit.decay_steps)
                 try:
-                    losses, norm = self.learner.step(step, batch, rate)
+                    losses, norm = self.learner.step(step, parts)
                 except NotFinite as error:
                     raise self._failed(step, feeder, error) from error
                 self.average.update(self.network, step)
                 self.pairs += self.fit.batch
-                self.seconds += progress.done(step, losses, norm, waited, rate)
-                done = step + 1 == stop or asked.is_set()
-                if done or (step + 1) % self.fit.checkpoint_every == 0:
+                self.seconds += progress.done(step, losses, norm, waited, self.task.rate(step))
+                done = step + 1 == stop or any_process(asked.is_set(), self.device)
+                epoch_ends = self.fit.snapshot_every and (step + 1) % self.fit.snapshot_every == 0
+                if self.share.leads and (done or epoch_ends or (step + 1) % self.fit.checkpoint_every == 0):
                     self.save(step + 1)
+                    progress.resumed()
                 if done:
-                    progress.flush()
-                    return
+                    break
+        if self.share.leads:
+            write_report(self.out, self.recipe)
 
     def _failed(self, step: int, feeder: Feeder, error: NotFinite) -> TrainingFailed:
         """Keeps the batch that did it, crops and truth, for a look at it."""
-        pairs = feeder.pairs(step)
-        content = {name: getattr(pairs, name).cpu() for name in ("templates", "searches", "boxes", "positive")}
+        parts = [feeder.pairs(step, part) for part in range(self.fit.accumulate)]
+        content = {
+            name: torch.cat([getattr(pairs, name) for pairs in parts]).cpu()
+            for name in ("templates", "searches", "boxes", "positive")
+        }
         path = checkpoint.save(self.out / BAD_BATCH, {"step": step, **content})
         return TrainingFailed(f"step {step}: {error}; its batch is {path}, {checkpoint.LAST} is from before")
 

@@ -39,8 +39,8 @@ class FitRecipe:
 
     seed: int
     start: str
-    """Checkpoint whose averaged weights the run begins with; `$NAME` is replaced from the environment. Empty: the
-    backbone begins with its ImageNet weights and the rest with noise."""
+    """Checkpoint whose averaged weights the run begins with, or a package's folder; `$NAME` is replaced from the
+    environment. Empty: the backbone begins with its ImageNet weights and the rest with noise."""
     steps: int
     batch: int
     """Pairs of a step."""
@@ -161,7 +161,7 @@ class StagedFitRecipe:
 
     seed: int
     start: str
-    """Checkpoint whose averaged weights the run begins with, as in `FitRecipe`."""
+    """Checkpoint or package whose weights the run begins with, as in `FitRecipe`."""
     backbone: str
     """Weights that the backbone begins with: an ImageNet classifier's, another tracker's, or a package; `$NAME` is
     replaced from the environment. Empty: noise."""

@@ -1,20 +1,23 @@
-"""One optimiser step: forward in parts, losses, gradients, and the guard against numbers that are none."""
+"""One optimiser step: losses in parts, gradients, and the guard against numbers that are none."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from models.networks.backbones.efficientnet_lite import EfficientNetLite0
-from models.networks.siamfcpp_light import SiamFCppLight
+from models.spec import SpecInvalid
 from training import precision
+from training.distributed import ALONE, Share, mean_over_processes
 from training.feeding import Batch
-from training.losses import Losses, Weights, mean_losses, tracking_loss
-from training.recipe import FitRecipe
+from training.fit_recipe import FitRecipe, Precision, StagedFitRecipe
+from training.losses import Losses
+from training.tasks.task import Task
 
 
 class NotFinite(RuntimeError):
@@ -22,70 +25,89 @@ class NotFinite(RuntimeError):
 
 
 class Learner:
-    """Network and optimiser."""
+    """Task and optimiser."""
 
-    def __init__(self, network: SiamFCppLight, fit: FitRecipe, device: torch.device) -> None:
-        self.network, self._fit = network, fit
-        precision.prepare(network, fit.precision, device)
-        self.optimiser = torch.optim.AdamW(_groups(network, fit))
-        self._weights = Weights(fit.score_weight, fit.box_weight)
+    def __init__(
+        self, task: Task, fit: FitRecipe | StagedFitRecipe, device: torch.device, share: Share = ALONE
+    ) -> None:
+        """Raises SpecInvalid for float16 without a GPU."""
+        if fit.precision is Precision.FLOAT16 and device.type != "cuda":
+            raise SpecInvalid("fit.precision: float16 needs a GPU; on a processor take bfloat16 or float32")
+        self.task, self._fit, self._share = task, fit, share
+        precision.prepare(task.network, fit.precision, device)
+        self.optimiser = task.optimiser()
+        self._scaler = torch.amp.GradScaler(device.type, enabled=fit.precision is Precision.FLOAT16)
+        self._factor = fit.gradient_factor if isinstance(fit, StagedFitRecipe) else 1.0
+        self._stage: int | None = None
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Takes the moments of a checkpoint's optimiser; rates and decay stay those of the recipe."""
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs to go on: the optimiser's memory and the scale of the loss."""
+        return {"optimiser": self.optimiser.state_dict(), "scaler": self._scaler.state_dict()}
+
+    def restore(self, state: dict[str, Any], step: int) -> None:
+        """Goes on before `step` with what `state` gave; rates and decay stay those of the recipe."""
         own = [{key: group[key] for key in group if key != "params"} for group in self.optimiser.param_groups]
-        self.optimiser.load_state_dict(state)
+        self.optimiser.load_state_dict(state["optimiser"])
         for group, settings in zip(self.optimiser.param_groups, own, strict=True):
             group.update(settings)
+        if state.get("scaler"):
+            self._scaler.load_state_dict(state["scaler"])
+        if step:  # what the last step's stage was: only a later one is new
+            self._enter(self.task.stage(step - 1))
 
-    def step(self, step: int, batch: Batch, rate: float) -> tuple[Losses, float]:
-        """Learns from a batch with `rate` times the base rates; returns its losses and the gradient's norm.
+    def step(self, step: int, parts: Sequence[Batch]) -> tuple[Losses, float]:
+        """Learns from the parts of a step; returns the losses and the gradient's norm before it is clipped.
 
-        A batch in parts weighs every part the same: where batch norm counts, and targets differ in their number of
-        cells, that is not exactly the whole batch's gradient."""
+        Every part weighs the same: where batch norm counts, and targets differ in their number of cells, that is not
+        exactly the whole batch's gradient."""
+        if (stage := self.task.stage(step)) != self._stage:
+            begun = self._stage is not None
+            self._enter(stage)
+            if begun and self.task.forgets(stage):
+                self.optimiser.state.clear()
+        rate = self.task.rate(step)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base_rate"] * rate
         self.optimiser.zero_grad(set_to_none=True)
-        parts = []
-        for part in batch.parts(self._fit.accumulate):
-            losses = self._losses(part, deep_learns=step >= self._fit.frozen_steps)
+        losses = torch.stack([self._learn(part, last=part is parts[-1], count=len(parts)) for part in parts]).mean(0)
+        self._scaler.unscale_(self.optimiser)
+        norm = nn.utils.clip_grad_norm_(self._learning(), self._fit.gradient_clip or math.inf).item()
+        # Scaled losses overflow now and then: the scaler leaves such a step out and takes a smaller scale.
+        if not math.isfinite(norm) and not self._scaler.is_enabled():
+            raise NotFinite(f"the gradient's norm is {norm}")
+        self._scaler.step(self.optimiser)
+        self._scaler.update()
+        return Losses(*mean_over_processes(losses)), norm
+
+    def _enter(self, stage: int) -> None:
+        self.task.enter(stage)
+        self._stage = stage
+        self._forward: nn.Module = _Forward(self.task)
+        if self._share.world > 1:
+            # Anew for every stage: it looks only once which parameters learn.
+            self._forward = DistributedDataParallel(self._forward)
+
+    def _learn(self, part: Batch, *, last: bool, count: int) -> Tensor:
+        """Adds a part's gradient; returns its losses."""
+        forward = self._forward
+        # Processes tell each other their gradients once, with the last part.
+        with forward.no_sync() if isinstance(forward, DistributedDataParallel) and not last else nullcontext():
+            losses: Losses = forward(part)
             if not math.isfinite(losses.total.item()):
                 raise NotFinite(f"the loss is {losses.total.item()}")
-            (losses.total / self._fit.accumulate).backward()  # type: ignore[no-untyped-call]
-            parts.append(losses.detached())
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._fit.gradient_clip).item()
-        if not math.isfinite(norm):
-            raise NotFinite(f"the gradient's norm is {norm}")
-        self.optimiser.step()
-        return mean_losses(parts), norm
+            self._scaler.scale(losses.total * (self._factor / count)).backward()  # type: ignore[no-untyped-call]
+        return losses.stacked()
 
-    def _losses(self, batch: Batch, *, deep_learns: bool) -> Losses:
-        network, backbone = self.network, self.network.backbone
-        with precision.forward_in(self._fit.precision, batch.search.device):
-            with torch.set_grad_enabled(deep_learns):
-                deep_template, deep_search = backbone.deep(batch.template), backbone.deep(batch.search)
-            template = network.neck(batch.template, deep_template)
-            search = network.neck(batch.search, deep_search)
-            logits, distances = network.head(template, search)
-        boxes = network.boxes(distances.float())
-        return tracking_loss(logits.float(), boxes, batch.boxes, batch.positive, network.centres, self._weights)
+    def _learning(self) -> list[nn.Parameter]:
+        return [each for each in self.task.network.parameters() if each.requires_grad]
 
 
-def _groups(network: SiamFCppLight, fit: FitRecipe) -> list[dict[str, Any]]:
-    """Parameter groups: backbone slower than head; no decay on norms and biases; the shallow half is frozen."""
-    for parameter in _shallow_parameters(network.backbone):
-        parameter.requires_grad_(False)
-    groups = []
-    for module, share in ((network.backbone, fit.backbone_rate), (network.neck, 1.0), (network.head, 1.0)):
-        parameters = [p for p in module.parameters() if p.requires_grad]
-        for chosen, decay in (
-            ([p for p in parameters if p.ndim > 1], fit.weight_decay),
-            ([p for p in parameters if p.ndim <= 1], 0.0),
-        ):
-            base = fit.learning_rate * share
-            groups.append({"params": chosen, "lr": base, "base_rate": base, "weight_decay": decay})
-    return groups
+class _Forward(nn.Module):
+    """The task as a module, whose gradients torch can share between processes."""
 
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.network, self._task = task.network, task
 
-def _shallow_parameters(backbone: EfficientNetLite0) -> Iterator[nn.Parameter]:
-    deep = {id(parameter) for block in backbone.deep_blocks for parameter in block.parameters()}
-    return (parameter for parameter in backbone.parameters() if id(parameter) not in deep)
+    def forward(self, batch: Batch) -> Losses:
+        return self._task.losses(batch)

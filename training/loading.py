@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -11,25 +11,25 @@ from torch.utils.data import DataLoader, Dataset
 from training.sampling import PairBatch, PairSampler
 
 
-class _Steps(Dataset[PairBatch]):
-    """The batch of each step."""
+class _Batches(Dataset[PairBatch]):
+    """The batch of each number."""
 
     def __init__(self, sampler: PairSampler, size: int) -> None:
         self._sampler, self._size = sampler, size
 
-    def __getitem__(self, step: int) -> PairBatch:
-        return self._sampler.batch(step, self._size)
+    def __getitem__(self, number: int) -> PairBatch:
+        return self._sampler.batch(number, self._size)
 
 
-def batches(sampler: PairSampler, size: int, steps: range, workers: int) -> Iterator[PairBatch]:
-    """The batches of `steps` in order, drawn by so many processes: the same ones whatever their number.
+def batches(sampler: PairSampler, size: int, numbers: Sequence[int], workers: int) -> Iterator[PairBatch]:
+    """The batches of these numbers in order, drawn by so many processes: the same ones whatever their number.
 
     Each worker opens the packs for itself, read-only. Give the sampler `decoded_bytes` for one worker."""
     return iter(
         DataLoader(
-            _Steps(sampler, size),
+            _Batches(sampler, size),
             batch_size=None,
-            sampler=steps,
+            sampler=numbers,
             num_workers=workers,
             collate_fn=_unchanged,
             worker_init_fn=_one_thread,

@@ -21,16 +21,19 @@ class Losses:
     score: Tensor
     box: Tensor
     mean_iou: Tensor
+    """Of the boxes at places that answer for the target."""
+    centreness: Tensor | None = None
+    """Of networks that tell it."""
 
-    def detached(self) -> Losses:
-        """The same numbers without their history."""
-        return Losses(self.total.detach(), self.score.detach(), self.box.detach(), self.mean_iou.detach())
+    def stacked(self) -> Tensor:
+        """All of them in one tensor, in their order and without their history."""
+        parts = [self.total, self.score, self.box, self.mean_iou]
+        return torch.stack(parts if self.centreness is None else [*parts, self.centreness]).detach()
 
 
 def mean_losses(parts: Sequence[Losses]) -> Losses:
-    """The means over parts of the same size."""
-    total, score, box, iou = zip(*((part.total, part.score, part.box, part.mean_iou) for part in parts), strict=True)
-    return Losses(*(torch.stack(values).mean() for values in (total, score, box, iou)))
+    """The means over parts of the same size, without their history."""
+    return Losses(*torch.stack([part.stacked() for part in parts]).mean(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from models.spec import ModelSpec
+from models.spec import Family, ModelSpec
 
 DATA_NOTE = (
     "Tar shards of 11,803 pictures with 27,048 boxes and 4,449 tracks from 87 public repositories; their licences"
@@ -19,19 +19,20 @@ BACKBONE_NOTE = (
 
 def origin(content: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest's `origin` for a checkpoint's content."""
-    fit = content["recipe"]["fit"]
+    recipe = content["recipe"]
+    ours = recipe["model"]["family"] == Family.LOCKON
     return {
         "kind": "trained by Lockon",
         "licence": "Apache-2.0",
-        "backbone": BACKBONE_NOTE,
-        "data": DATA_NOTE,
+        "backbone": BACKBONE_NOTE if ours else recipe["fit"]["backbone"] or "from noise",
+        "data": DATA_NOTE if ours else ", ".join(source["path"] for source in recipe["data"]["sources"]),
         "steps": content["step"],
         "pairs": content["pairs"],
         "hours": round(content["seconds"] / 3600, 2),
         "device": content["device"],
-        "seed": fit["seed"],
+        "seed": recipe["fit"]["seed"],
         "commit": content["commit"],
-        "recipe": dict(content["recipe"]),
+        "recipe": dict(recipe),
         "stages": list(content["stages"]),
     }
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from training.recipe import Precision
+from training.fit_recipe import Precision
 
 
 class _Float32Conv2d(nn.Conv2d):
@@ -30,7 +30,8 @@ def prepare(network: nn.Module, precision: Precision, device: torch.device) -> N
 
 def forward_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """The context of a forward pass."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision is Precision.BFLOAT16)
+    kind = torch.float16 if precision is Precision.FLOAT16 else torch.bfloat16
+    return torch.autocast(device.type, kind, enabled=precision is not Precision.FLOAT32)
 
 
 def _gives_numbers(conv: nn.Conv2d) -> bool:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from models.spec import ModelSpec, SpecInvalid, spec_from_mapping
+from models.spec import Family, ModelSpec, SpecInvalid, spec_from_mapping
+from models.variants import VARIANTS
+from training.fit_recipe import FitRecipe, JudgeRecipe, Precision, StagedFitRecipe
+
+__all__ = [
+    "AugmentRecipe", "DataRecipe", "FitRecipe", "JudgeRecipe", "Motion", "Precision", "Recipe", "SourceRecipe",
+    "StagedFitRecipe", "read_recipe",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,19 @@ class DataRecipe:
             raise SpecInvalid("data.sources: name at least one")
 
 
+class Motion(StrEnum):
+    """How targets are moved and scaled in search crops."""
+
+    MIXED = "mixed"
+    """Half of them little, half of them anywhere within `shift`; scales and shapes by a normal distribution."""
+    STRETCHED = "stretched"
+    """Anywhere within `shift`; width and height each for itself between 1 - `scale` and 1 + `scale` times smaller
+    (pysot, datasets/augmentation.py)."""
+    ZOOMED = "zoomed"
+    """Anywhere within `shift`, and between 1 / (1 + `scale`) and 1 + `scale` times smaller, but whole within the crop
+    (video_analyst, data/utils/crop_track_pair.py)."""
+
+
 @dataclass(frozen=True, slots=True)
 class AugmentRecipe:
     """How crops are disturbed. Shares are probabilities, shifts are shares of the search crop's side."""
@@ -78,53 +98,7 @@ class AugmentRecipe:
     """Largest standard deviation of the added noise, in grey levels."""
     distractor_share: float
     occluder_share: float
-
-
-class Precision(StrEnum):
-    """In which numbers the network is run while it learns; weights and losses are float32 in any case."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-
-
-@dataclass(frozen=True, slots=True)
-class FitRecipe:
-    """Optimisation."""
-
-    seed: int
-    start: str
-    """Checkpoint whose averaged weights the run begins with; `$NAME` is replaced from the environment. Empty: the
-    backbone begins with its ImageNet weights and the rest with noise."""
-    steps: int
-    batch: int
-    """Pairs of a step."""
-    accumulate: int
-    """Parts in which the batch is run one after the other, to save memory; it must divide `batch`."""
-    precision: Precision
-    workers: int
-    """Processes that draw and decode pairs; 0: a thread of the run, which is enough for a set that fits into memory."""
-    learning_rate: float
-    backbone_rate: float
-    """The backbone's learning rate as a share of the head's."""
-    frozen_steps: int
-    """Steps at the start in which the deep half of the backbone stays frozen; its shallow half always is."""
-    warmup_steps: int
-    decay_steps: int
-    """Steps at the end in which the rate falls to zero as half a cosine; between warm-up and these it stays."""
-    weight_decay: float
-    gradient_clip: float
-    ema_decay: float
-    score_weight: float
-    box_weight: float
-    checkpoint_every: int
-    snapshot_every: int
-    """Steps between copies of the averaged weights that are kept (`average-00012000.pt`); 0 keeps none."""
-
-    def __post_init__(self) -> None:
-        if self.accumulate < 1 or self.batch % self.accumulate:
-            raise SpecInvalid(f"accumulate must divide batch: {self.accumulate}, {self.batch}")
-        if self.warmup_steps + self.decay_steps > self.steps:
-            raise SpecInvalid(f"warmup_steps and decay_steps must fit into steps: {self}")
+    motion: Motion = Motion.MIXED
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +107,20 @@ class Recipe:
 
     name: str
     model: ModelSpec
+    """In TOML also `{ variant = "siamrpnpp_r50" }`: a published configuration by its name."""
     data: DataRecipe
     augment: AugmentRecipe
-    fit: FitRecipe
+    fit: FitRecipe | StagedFitRecipe
+    """Ours for networks of our own, staged for published ones."""
+    judge: JudgeRecipe | None = None
+
+    @property
+    def trained_model(self) -> ModelSpec:
+        """The model as it learns: with search crops of the size that is trained on."""
+        if not isinstance(self.fit, StagedFitRecipe):
+            return self.model
+        crop = replace(self.model.crop, search_size=self.fit.search_size)
+        return replace(self.model, crop=crop, long_term=None, small_target=None, memory=None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, saved beside every checkpoint."""
@@ -146,4 +131,32 @@ class Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file; raises models.spec.SpecInvalid naming the key that is wrong."""
-    return spec_from_mapping(Recipe, tomllib.loads(path.read_text(encoding="utf-8")), where=path.name)
+    where = path.name
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    parts = {field.name for field in fields(Recipe)}
+    if unknown := sorted(set(data) - parts):
+        raise SpecInvalid(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(parts))}")
+    if missing := sorted(parts - set(data) - {"judge"}):
+        raise SpecInvalid(f"{where}: {missing[0]!r} is missing")
+    if not isinstance(data["name"], str):
+        raise SpecInvalid(f"{where}.name: expected str, got {data['name']!r}")
+    model = _model(data["model"], f"{where}.model")
+    kind: type[FitRecipe | StagedFitRecipe] = FitRecipe if model.family is Family.LOCKON else StagedFitRecipe
+    judge = spec_from_mapping(JudgeRecipe, data["judge"], f"{where}.judge") if "judge" in data else None
+    return Recipe(
+        data["name"],
+        model,
+        spec_from_mapping(DataRecipe, data["data"], f"{where}.data"),
+        spec_from_mapping(AugmentRecipe, data["augment"], f"{where}.augment"),
+        spec_from_mapping(kind, data["fit"], f"{where}.fit"),
+        judge,
+    )
+
+
+def _model(table: Any, where: str) -> ModelSpec:
+    """A whole spec, or a published configuration's."""
+    if not isinstance(table, dict) or "variant" not in table:
+        return spec_from_mapping(ModelSpec, table, where)
+    if table["variant"] not in VARIANTS or len(table) > 1:
+        raise SpecInvalid(f"{where}: variant alone, one of {', '.join(VARIANTS)}; got {table}")
+    return VARIANTS[table["variant"]]

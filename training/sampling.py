@@ -15,6 +15,7 @@ from models.spec import CropSpec
 from training.cutting import Placement, Surroundings, cut
 from training.datasets.sources import DataSet
 from training.datasets.tracks import Pictures, Track, View, decoded
+from training.placement import placed
 from training.recipe import AugmentRecipe, DataRecipe
 
 NEGATIVE_TRIES = 100
@@ -24,7 +25,7 @@ DECODED_BYTES = 4 << 30
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:
-    """B pairs. Boxes are x0, y0, x1, y1 in search crop pixels; those of negative pairs mean nothing."""
+    """B pairs. Boxes are x0, y0, x1, y1 in search crop pixels; in negative pairs, of what is not the target."""
 
     templates: NDArray[np.uint8]
     """(B, Z, Z, 3) BGR."""
@@ -34,6 +35,8 @@ class PairBatch:
     """(B, 4)."""
     positive: NDArray[np.bool_]
     """(B,): is the target in the search crop?"""
+    gaps: NDArray[np.int64]
+    """(B,): frames between template and search crop; 0 for negative pairs."""
 
 
 class Pool:
@@ -140,6 +143,7 @@ class PairSampler:
             np.empty((size, s, s, 3), np.uint8),
             np.zeros((size, 4), np.float32),
             np.ones(size, np.bool_),
+            np.zeros(size, np.int64),
         )
         for row in range(size):
             self._fill(batch, row, rng)
@@ -151,6 +155,8 @@ class PairSampler:
         if rng.random() < self._recipe.negative_share:
             search = self._other(track, rng)
             batch.positive[row] = False
+        else:
+            batch.gaps[row] = abs(search.frame - template.frame)
         factor = 1.0
         if rng.random() < self._augment.low_resolution_share:
             factor = math.exp(rng.uniform(0, math.log(self._augment.low_resolution_factor)))
@@ -158,7 +164,7 @@ class PairSampler:
         dx, dy = rng.uniform(-jitter, jitter, 2)
         still = Placement(float(dx), float(dy), math.exp(rng.normal(0, jitter)), 1.0, 0.0)
         self._cut(template, still, self._surroundings(factor, rng), batch.templates[row])
-        moved = self._placement(rng)
+        moved = placed(search.box, self._crop, self._augment, rng)
         factor = max(1.0, factor * math.exp(rng.normal(0, 0.1)))
         # Negatives too, or a target on a strange background would be a sure sign of the right one.
         elsewhere = rng.random() < self._augment.transplant_share
@@ -188,17 +194,6 @@ class PairSampler:
         side = int(min(height, width) * rng.uniform(0.5, 1.0))
         x, y = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
         return Surroundings(factor, picture[y : y + side, x : x + side], elsewhere)
-
-    def _placement(self, rng: Generator) -> Placement:
-        # Targets mostly move little between two frames and sometimes a lot: half narrow, half wide.
-        reach = self._augment.shift
-        shift = (
-            np.clip(rng.normal(0, reach / 4, 2), -reach, reach) if rng.random() < 0.5 else rng.uniform(-reach, reach, 2)
-        )
-        scale = math.exp(float(np.clip(rng.normal(0, self._augment.scale), -0.6, 0.6)))
-        aspect = math.exp(float(rng.normal(0, self._augment.aspect)))
-        angle = math.radians(float(rng.normal(0, self._augment.rotation)))
-        return Placement(float(shift[0]), float(shift[1]), scale, aspect, angle)
 
 
 def two_views(track: Track, gap: int, rng: Generator) -> tuple[View, View]:

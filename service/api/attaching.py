@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from service.api.handshake import Opening
+from service.engine.fleet import STREAM_PATH, Fleet, session_path
 from service.engine.models import UnknownModel
 from service.engine.outbox import Outbox
 from service.engine.registry import Draining, QuotaUsed, Registry, ServerFull
 from service.engine.resume import Refusal, ResumeRefused, Resumption
 from service.engine.session import Session
 from service.engine.views import model_view
+from service.protocol import results
 from service.protocol.messages import (
     CreateRequest,
     Hello,
@@ -35,15 +37,37 @@ _RESUME_REFUSALS = {
     Refusal.STALE_EPOCH: (4409, "stale_epoch"),
     Refusal.ELSEWHERE: (1013, "session_elsewhere"),
     Refusal.STORE_AWAY: (1013, "store_unavailable"),
+    Refusal.VERSION: (1013, "snapshot_version"),
 }
 
 
 class Refused(Exception):
-    """The socket has to be closed with this code; a fatal error message goes before."""
+    """The socket has to be closed with this code; a fatal error message goes before, which may name another address."""
 
-    def __init__(self, code: int, error: str, detail: str, pointer: str = "") -> None:
+    def __init__(
+        self,
+        code: int,
+        error: str,
+        detail: str,
+        pointer: str = "",
+        *,
+        stream_url: str | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
         super().__init__(detail)
         self.code, self.error, self.detail, self.pointer = code, error, detail, pointer
+        self.stream_url, self.retry_after_ms = stream_url, retry_after_ms
+
+    def message(self) -> Payload:
+        """The error message."""
+        return results.error(
+            self.error,
+            self.detail,
+            fatal=True,
+            pointer=self.pointer,
+            stream_url=self.stream_url,
+            retry_after_ms=self.retry_after_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +84,12 @@ class Attached:
 class Attaching:
     """One socket on its way to its session."""
 
-    def __init__(self, registry: Registry, resumption: Resumption, opening: Opening, outbox: Outbox) -> None:
+    def __init__(
+        self, registry: Registry, resumption: Resumption, fleet: Fleet, opening: Opening, outbox: Outbox
+    ) -> None:
         self._registry = registry
         self._resumption = resumption
+        self._fleet = fleet
         self._opening = opening
         self._outbox = outbox
 
@@ -101,22 +128,23 @@ class Attaching:
         if named.outbox is not None and not hello.takeover:
             raise Refused(4409, "session_attached", "another socket is attached to this session")
         try:
-            with room_or_refused():
-                return await self._resumption.taken(named.id, named.owner)
+            with room_or_refused(self._fleet, session_path(named.id)):
+                session, epoch, _ = await self._resumption.taken(named.id, named.owner)
         except ResumeRefused as error:
-            raise refused(error) from error
+            raise refused(error, named.id) from error
+        return session, epoch
 
     async def _resumed(self, request: ResumeRequest, named: Session | None) -> tuple[Session, int]:
         began_s = perf_counter()
         try:
-            with room_or_refused():
-                session, epoch = await self._resumption.resumed(request.token, self._opening.caller.owner)
+            with room_or_refused(self._fleet):
+                session, epoch, adopted = await self._resumption.resumed(request.token, self._opening.caller.owner)
         except ResumeRefused as error:
             self._registry.metrics.resumed(error.refusal)
-            raise refused(error) from error
+            raise refused(error, named.id if named is not None else None) from error
         if named is not None and named.id != session.id:
             raise Refused(4400, "bad_hello", "this token is for another session", "/resume/token")
-        self._registry.metrics.resumed("ok", perf_counter() - began_s)
+        self._registry.metrics.resumed("snapshot" if adopted else "ok", perf_counter() - began_s)
         return session, epoch
 
     def _created(self, create: CreateRequest) -> Session:
@@ -127,7 +155,8 @@ class Attaching:
         if create.detached_ttl_s is None:
             create = create.model_copy(update={"detached_ttl_s": 0})
         try:
-            with room_or_refused():
+            # What a ticket allows it allows on this server alone.
+            with room_or_refused(self._fleet if self._opening.pinned is None else None):
                 return self._registry.create(create, self._opening.caller.owner, pointer="/create")
         except UnknownModel as error:
             raise Refused(4400, "unknown_model", str(error), "/create/model") from error
@@ -168,21 +197,26 @@ class Attaching:
         }
 
 
-def refused(error: ResumeRefused) -> Refused:
-    """How a socket ends whose session cannot be gone on with."""
+def refused(error: ResumeRefused, session_id: str | None = None) -> Refused:
+    """How a socket ends whose session cannot be gone on with; `session_id` where its address names it."""
     code, name = _RESUME_REFUSALS[error.refusal]
-    return Refused(code, name, str(error), "/resume/token")
+    path = STREAM_PATH if session_id is None else session_path(session_id)
+    stream_url = None if error.address is None else error.address + path
+    wait_ms = None if error.left_s is None else max(0, round(error.left_s * 1e3))
+    return Refused(code, name, str(error), "/resume/token", stream_url=stream_url, retry_after_ms=wait_ms)
 
 
 @contextmanager
-def room_or_refused() -> Iterator[None]:
-    """Turns the want of room for a session into Refused."""
+def room_or_refused(fleet: Fleet | None, path: str = STREAM_PATH) -> Iterator[None]:
+    """Turns the want of room for a session into Refused, with that path of a server of the fleet that has some."""
     try:
         yield
     except Draining as error:
         raise Refused(1012, "draining", str(error)) from error
     except ServerFull as error:
-        raise Refused(4503, "no_capacity", str(error)) from error
+        roomier = fleet.roomier() if fleet is not None else None
+        stream_url = roomier[1] + path if roomier is not None else None
+        raise Refused(4503, "no_capacity", str(error), stream_url=stream_url) from error
     except QuotaUsed as error:
         raise Refused(4429, "rate_limited", str(error)) from error
 

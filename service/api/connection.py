@@ -12,8 +12,10 @@ from starlette.websockets import WebSocketDisconnect
 from service.api.attaching import Attached, Attaching, Refused, read_text
 from service.api.handshake import Opening
 from service.api.sending import SendLimit
+from service.engine.fleet import Fleet
 from service.engine.outbox import CloseOrder, Outbox, ResultDraft
 from service.engine.registry import Registry
+from service.engine.resume import Resumption
 from service.engine.session import Session
 from service.protocol import results
 from service.protocol.header import Reason
@@ -37,7 +39,9 @@ class Connection:
         self._opening = opening
         self._access: Access = websocket.app.state.access
         self._outbox = Outbox(registry.limits.outbound_queue)
-        self._attaching = Attaching(registry, websocket.app.state.resumption, opening, self._outbox)
+        self._resumption: Resumption = websocket.app.state.resumption
+        fleet: Fleet = websocket.app.state.fleet
+        self._attaching = Attaching(registry, self._resumption, fleet, opening, self._outbox)
         self.session: Session | None = None
         self.epoch = 0
         self._trace: SocketTrace | None = None
@@ -52,9 +56,9 @@ class Connection:
                 first = await self._receive()
             attached = await self._attaching.attached(first, session)
         except TimeoutError:
-            return await self._refuse(Refused(4408, "timeout", "no hello in time"))
+            return await refuse(self._websocket, Refused(4408, "timeout", "no hello in time"))
         except Refused as refused:
-            return await self._refuse(refused)
+            return await refuse(self._websocket, refused)
         self._own = attached.own
         self.session, self.epoch = attached.session, attached.session.epoch
         self._trace = self._traced(attached)
@@ -184,6 +188,8 @@ class Connection:
         try:
             while True:
                 item = await self._outbox.get()
+                if isinstance(item, ResultDraft) and not await self._resumption.holds(session):
+                    continue  # another server answers this session's frames now
                 now_s = perf_counter()
                 limit.begin(now_s)
                 if isinstance(item, CloseOrder):
@@ -218,13 +224,6 @@ class Connection:
         text: str = event.get("text") or ""
         return text if data is None else data
 
-    async def _refuse(self, refused: Refused) -> int:
-        """Ends a socket that has no session, and so no writer."""
-        message = results.error(refused.error, refused.detail, fatal=True, pointer=refused.pointer)
-        await self._websocket.send_text(encoded(message))
-        await self._websocket.close(refused.code, _reason(f"{refused.error}: {refused.detail}"))
-        return refused.code
-
     def _leave(self, session: Session) -> None:
         if self._left:
             return
@@ -233,8 +232,16 @@ class Connection:
         if session.outbox is not self._outbox:  # another socket has it now
             return
         session.detach(perf_counter())
+        self._resumption.left()
         if self._own and self._registry.ttl_s(session) == 0:
             self._registry.close(session, "socket_closed")
+
+
+async def refuse(websocket: WebSocket, refused: Refused) -> int:
+    """Ends a socket that has no session, and so no writer; returns the close code."""
+    await websocket.send_text(encoded(refused.message()))
+    await websocket.close(refused.code, _reason(f"{refused.error}: {refused.detail}"))
+    return refused.code
 
 
 def _reason(words: str) -> str:

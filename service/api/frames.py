@@ -13,9 +13,9 @@ from starlette.responses import JSONResponse
 
 from service.api.bodies import read_bytes
 from service.api.credentials import StreamCaller
+from service.api.locating import ELSEWHERE, located
 from service.api.openapi import answers
 from service.api.problems import Problem
-from service.api.sessions import found
 from service.engine.outbox import CloseOrder, Outbox, ResultDraft
 from service.engine.registry import Registry
 from service.engine.session import Session
@@ -75,7 +75,7 @@ class FrameQuery(BaseModel):
         "What a socket would get for this frame",
         *("malformed-request", "request-timeout", "not-found", "session-attached", "gone", "body-too-large"),
         *("image-too-large", "unsupported-media", "validation-failed", "image-undecodable", "rate-limited"),
-        "deadline-exceeded",
+        *("deadline-exceeded", *ELSEWHERE),
     ),
 )
 async def follow_frame(
@@ -84,7 +84,7 @@ async def follow_frame(
     """One frame in, one result out. For slow cameras and first steps; everything faster takes a socket."""
     registry: Registry = request.app.state.registry
     data = await read_bytes(request, registry.limits.max_frame_bytes)
-    session = found(registry, session_id, caller.owner)
+    session = await located(request, session_id, caller.owner)
     if session.outbox is not None:
         raise Problem("session-attached", "a socket, or another request, is attached to this session")
     operation = _operation(query, session)

@@ -23,6 +23,7 @@ _EVERYWHERE = ("misdirected",)
 _WHERE_CREDENTIALS_ARE = ("unauthenticated", "forbidden")
 _RETRY_AFTER = {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}}
 _CHALLENGE = {"description": "What credentials are asked for", "schema": {"type": "string"}}
+_ELSEWHERE = {"description": "The same request to that server", "schema": {"type": "string"}}
 _ALLOW = {"description": "Methods that this address knows", "schema": {"type": "string"}}
 
 Responses = dict[int | str, dict[str, Any]]
@@ -114,6 +115,8 @@ def _refusal(status: int) -> dict[str, Any]:
         headers["WWW-Authenticate"] = _CHALLENGE
     if status == 405:
         headers["Allow"] = _ALLOW
+    if status == 307:
+        headers["Location"] = _ELSEWHERE
     response: dict[str, Any] = {
         "description": HTTPStatus(status).phrase,
         "content": {PROBLEM_MEDIA_TYPE: {"schema": _reference("Problem"), "examples": {}}},

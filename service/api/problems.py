@@ -17,6 +17,7 @@ from service.protocol.messages import field_errors
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _PROBLEMS = {
+    "elsewhere": (307, "Another server has the session"),
     "malformed-request": (400, "The request cannot be read"),
     "idempotency-key-invalid": (400, "The Idempotency-Key cannot be read"),
     "unauthenticated": (401, "This server wants to know who you are"),

@@ -38,6 +38,7 @@ class Session(TypedDict):
     result: ResultParts
     max_fps: float | None
     deadline_ms: float | None
+    cadence: int | None
     thresholds: dict[str, float] | None
     """Those that take the model's place"""
     detached_ttl_s: Count

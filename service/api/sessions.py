@@ -17,14 +17,18 @@ from service.api.changing import IfMatch, change, check_if_match, etag
 from service.api.credentials import SessionsCaller
 from service.api.handshake import room_needed
 from service.api.idempotency import REPLAYED, Answer, IdempotencyKey, Kept, again, fingerprint, key_of
+from service.api.locating import ELSEWHERE, located
 from service.api.openapi import answers, takes
 from service.api.paging import CursorRefused
 from service.api.problems import Problem
+from service.engine.fleet import Fleet, session_path
+from service.engine.keeper import Keeper
 from service.engine.models import UnknownModel
-from service.engine.registry import Registry, SessionMissing
+from service.engine.registry import Registry, ServerFull
 from service.engine.session import Session
 from service.protocol.messages import CreateRequest, Label, PatchRequest
 from service.security.principals import Principal
+from service.store.port import StoreAway
 from service.telemetry.traces import Traces
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
@@ -69,7 +73,7 @@ async def create_session(request: Request, caller: SessionsCaller, _key: Idempot
     """Creates a session."""
     key = key_of(request)
     if key is None:
-        return _created(request, await read_body(request, CreateRequest), caller)
+        return await _created(request, await read_body(request, CreateRequest), caller)
     kept: Kept = request.app.state.kept
     with kept.running(caller.owner, key):
         wanted = await read_body(request, CreateRequest)
@@ -77,18 +81,21 @@ async def create_session(request: Request, caller: SessionsCaller, _key: Idempot
         known = kept.find(caller.owner, key, now_s)
         if known is not None:
             return again(known, asked)
-        response = _created(request, wanted, caller)
+        response = await _created(request, wanted, caller)
         headers = {name: response.headers[name] for name in ("location", "etag")}
         kept.put(caller.owner, key, Answer(asked, response.status_code, headers, bytes(response.body), now_s))
         return response
 
 
-def _created(request: Request, wanted: CreateRequest, caller: Principal) -> Response:
-    registry = _registry(request)
+async def _created(request: Request, wanted: CreateRequest, caller: Principal) -> Response:
+    registry, address = _registry(request), None
     _check_targets(wanted, registry.limits.max_targets)
     try:
         with room_needed():
-            session = registry.create(wanted, caller.owner)
+            try:
+                session = registry.create(wanted, caller.owner)
+            except ServerFull as full:
+                session, address = await _placed(request, wanted, caller.owner, full)
     except UnknownModel as error:
         detail = {"pointer": "/model", "code": "unknown_model", "detail": str(error)}
         raise Problem("validation-failed", str(error), [detail]) from error
@@ -96,7 +103,22 @@ def _created(request: Request, wanted: CreateRequest, caller: Principal) -> Resp
     if traces is not None:
         traces.created(session, request.headers.get("traceparent"))
     headers = {"Location": f"/v1/sessions/{session.id}", "ETag": etag(session)}
-    return JSONResponse(session_view(session, registry), 201, headers)
+    return JSONResponse(session_view(session, registry, address), 201, headers)
+
+
+async def _placed(request: Request, wanted: CreateRequest, owner: str, full: ServerFull) -> tuple[Session, str]:
+    """A new session that is another server's, which has room for it, and that server's address; else raises `full`."""
+    keeper: Keeper | None = request.app.state.keeper
+    fleet: Fleet = request.app.state.fleet
+    roomier = fleet.roomier()
+    if keeper is None or roomier is None:
+        raise full
+    session = _registry(request).drafted(wanted, owner)
+    try:
+        await keeper.place(session, roomier[0])
+    except StoreAway as error:
+        raise full from error
+    return session, roomier[1]
 
 
 @router.get(
@@ -144,11 +166,11 @@ def _matches(session: Session, query: SessionQuery) -> bool:
 @router.get(
     "/{session_id}",
     response_model=None,
-    responses=answers(200, "Session", "The session", "not-found", "gone", headers=_ETAG),
+    responses=answers(200, "Session", "The session", "not-found", "gone", *ELSEWHERE, headers=_ETAG),
 )
 async def get_session(request: Request, session_id: str, caller: SessionsCaller) -> Response:
     """One session with its live counters."""
-    session = found(_registry(request), session_id, caller.owner)
+    session = await located(request, session_id, caller.owner)
     return JSONResponse(session_view(session, _registry(request)), headers={"ETag": etag(session)})
 
 
@@ -157,7 +179,8 @@ async def get_session(request: Request, session_id: str, caller: SessionsCaller)
     response_model=None,
     openapi_extra=takes(PatchRequest, required=True, media_type=MERGE_PATCH),
     responses=answers(
-        200, "Session", "The session", *_REFUSED_BODIES, "not-found", "gone", "etag-mismatch", headers=_ETAG
+        *(200, "Session", "The session", *_REFUSED_BODIES, "not-found", "gone", "etag-mismatch", *ELSEWHERE),
+        headers=_ETAG,
     ),
 )
 async def change_session(
@@ -165,36 +188,27 @@ async def change_session(
 ) -> Response:
     """Changes a session's settings; `null` takes a label, metadata or a lifetime of its own away."""
     patch = await read_body(request, PatchRequest, MERGE_PATCH)
-    session = found(_registry(request), session_id, caller.owner)
+    session = await located(request, session_id, caller.owner)
     check_if_match(request, session)
     change(session, patch)
     return JSONResponse(session_view(session, _registry(request)), headers={"ETag": etag(session)})
 
 
-@router.delete("/{session_id}", status_code=204, responses=answers(204, None, "It is gone", "not-found"))
+@router.delete("/{session_id}", status_code=204, responses=answers(204, None, "It is gone", "not-found", *ELSEWHERE))
 async def delete_session(request: Request, session_id: str, caller: SessionsCaller) -> Response:
     """Closes and forgets a session; again is no error for ten minutes."""
     registry = _registry(request)
     try:
-        registry.close(registry.find_own(session_id, caller.owner), "deleted")
-    except SessionMissing as error:
-        if not error.gone:
-            raise Problem("not-found", "there is no such session") from error
+        session = await located(request, session_id, caller.owner)
+        registry.close(session, "deleted")
+    except Problem as problem:
+        if problem.code != "gone":
+            raise
     return Response(status_code=204)
 
 
-def found(registry: Registry, session_id: str, owner: str) -> Session:
-    """That owner's session; raises the Problem not-found, also for those of others, or gone."""
-    try:
-        return registry.find_own(session_id, owner)
-    except SessionMissing as error:
-        if error.gone:
-            raise Problem("gone", "the session was closed or has expired") from error
-        raise Problem("not-found", "there is no such session") from error
-
-
-def session_view(session: Session, registry: Registry) -> dict[str, Any]:
-    """A session as GET shows it."""
+def session_view(session: Session, registry: Registry, address: str | None = None) -> dict[str, Any]:
+    """A session as GET shows it; `address` is that of the server that is to have it, if it is another one."""
     request = session.request
     ttl_s = registry.ttl_s(session)
     left_s = ttl_s - (perf_counter() - session.detached_s)
@@ -210,10 +224,12 @@ def session_view(session: Session, registry: Registry) -> dict[str, Any]:
         "result": session.answers.want.model_dump(),
         "max_fps": request.max_fps,
         "deadline_ms": request.deadline_ms,
+        "cadence": request.cadence,
+        "thresholds": None if request.thresholds is None else request.thresholds.model_dump(exclude_none=True),
         "detached_ttl_s": ttl_s,
         "created_at": registry.created_at(session).isoformat(timespec="milliseconds"),
         "expires_at": None if expires is None else expires.isoformat(timespec="milliseconds"),
-        "stream_url": f"/v1/sessions/{session.id}/stream",
+        "stream_url": (registry.address if address is None else address) + session_path(session.id),
         "targets": session.target_views(),
         "counters": session.counters.view() | {"waiting": session.waiting},
     }

@@ -8,23 +8,19 @@ import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from service.api.connection import Connection
+from service.api.attaching import Refused, refused, room_or_refused
+from service.api.connection import Connection, refuse
 from service.api.handshake import SUBPROTOCOL, Opening, check_handshake, deny, room_needed
+from service.api.locating import PROBLEMS
 from service.api.problems import Problem
-from service.engine.registry import Registry
-from service.engine.resume import Refusal, ResumeRefused, Resumption
+from service.engine.fleet import Fleet, session_path
+from service.engine.registry import Registry, ServerFull
+from service.engine.resume import ResumeRefused, Resumption
 from service.engine.session import Session
 from service.telemetry.pseudonyms import peer_prefix, tenant_hash
 
 router = APIRouter()
 
-_PROBLEMS = {
-    Refusal.UNKNOWN: "not-found",
-    Refusal.EXPIRED: "gone",
-    Refusal.UNREADABLE: "gone",
-    Refusal.ELSEWHERE: "session-attached",
-    Refusal.STORE_AWAY: "store-unavailable",
-}
 _log = structlog.get_logger("lockon.stream")
 
 
@@ -32,12 +28,14 @@ _log = structlog.get_logger("lockon.stream")
 async def stream(websocket: WebSocket) -> None:
     """The first message is a hello, with `create` or with `resume`."""
     registry: Registry = websocket.app.state.registry
+    fleet: Fleet = websocket.app.state.fleet
     try:
         opening = await check_handshake(websocket)
         with room_needed():
             registry.check_stays()
-        # Whoever has a session here may have come back for it, which needs no room.
-        if not registry.may_resume(opening.caller.owner):
+        # Whoever has a session here may have come back for it, which needs no room; and of other servers that have
+        # room a browser hears on the socket alone.
+        if not registry.may_resume(opening.caller.owner) and not fleet.has_room:
             with room_needed():
                 registry.check_room(opening.caller.owner)
     except Problem as problem:
@@ -54,22 +52,39 @@ async def session_stream(websocket: WebSocket, session_id: str) -> None:
         opening = await check_handshake(websocket, session_id)
         with room_needed():
             registry.check_stays()
-            session = await _located(websocket.app.state.resumption, registry, session_id, opening.caller.owner)
+            session = await _located(websocket, session_id, opening.caller.owner)
     except Problem as problem:
         await deny(websocket, problem)
+        return
+    except Refused as elsewhere:
+        await websocket.accept(SUBPROTOCOL if websocket.scope["subprotocols"] else None)
+        await refuse(websocket, elsewhere)
         return
     await _served(websocket, registry, opening, session)
 
 
-async def _located(resumption: Resumption, registry: Registry, session_id: str, owner: str) -> Session:
-    """That owner's session, which may have been another server's until now; raises a Problem or NoRoom."""
+async def _located(websocket: WebSocket, session_id: str, owner: str) -> Session:
+    """That owner's session, which may have been another server's until now.
+
+    Raises a Problem or NoRoom, and Refused where the client is to try again, or elsewhere: a browser hears that on the
+    socket alone."""
+    registry: Registry = websocket.app.state.registry
+    resumption: Resumption = websocket.app.state.resumption
+    fleet: Fleet = websocket.app.state.fleet
     session = registry.owned_by_id(session_id, owner)
     if session is not None:
         return session
     try:
-        session, _ = await resumption.taken(session_id, owner)
+        session, _, _ = await resumption.taken(session_id, owner)
+    except ServerFull:
+        if fleet.has_room:
+            with room_or_refused(fleet, session_path(session_id)):
+                raise
+        raise
     except ResumeRefused as error:
-        raise Problem(_PROBLEMS[error.refusal], str(error)) from error
+        if error.passes:
+            raise refused(error, session_id) from error
+        raise Problem(PROBLEMS[error.refusal], str(error)) from error
     return session
 
 

@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse
 
 from service.api.bodies import read_body
 from service.api.credentials import StreamCaller
+from service.api.locating import ELSEWHERE, located
 from service.api.openapi import answers, takes
 from service.api.problems import Problem
-from service.api.sessions import found
+from service.engine.fleet import STREAM_PATH, session_path
 from service.protocol.messages import SessionTicketRequest, TicketRequest
 from service.security.access import Access
 from service.security.tickets import TICKET_TTL_S, Ticket, TooManyTickets, narrowed
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["tickets"])
 
 _REFUSED = ("malformed-request", "request-timeout", "body-too-large", "unsupported-media", "validation-failed")
 _ISSUED = answers(201, "Ticket", "The ticket", *_REFUSED, "rate-limited")
-_SESSION_ISSUED = answers(201, "Ticket", "The ticket", *_REFUSED, "rate-limited", "not-found", "gone")
+_SESSION_ISSUED = answers(201, "Ticket", "The ticket", *_REFUSED, "rate-limited", "not-found", "gone", *ELSEWHERE)
 
 
 @router.post("/tickets", status_code=201, response_model=None, openapi_extra=takes(TicketRequest), responses=_ISSUED)
@@ -31,7 +32,9 @@ async def issue_ticket(request: Request, caller: StreamCaller) -> JSONResponse:
     """A ticket for one socket on /v1/stream; what `create` says, the socket's hello cannot change."""
     wanted = await read_body(request, TicketRequest)
     ticket = Ticket(narrowed(caller), create=wanted.create, origin=wanted.origin)
-    return JSONResponse(_issued(request, ticket) | {"stream_url": "/v1/stream"}, 201, _PRIVATE)
+    # This server's own address: no other one knows the ticket.
+    address: str = request.app.state.registry.address
+    return JSONResponse(_issued(request, ticket) | {"stream_url": address + STREAM_PATH}, 201, _PRIVATE)
 
 
 @router.post(
@@ -43,10 +46,11 @@ async def issue_ticket(request: Request, caller: StreamCaller) -> JSONResponse:
 )
 async def issue_session_ticket(request: Request, session_id: str, caller: StreamCaller) -> JSONResponse:
     """A ticket for one socket of that session."""
-    session = found(request.app.state.registry, session_id, caller.owner)
+    session = await located(request, session_id, caller.owner)
+    address: str = request.app.state.registry.address
     wanted = await read_body(request, SessionTicketRequest)
     ticket = Ticket(narrowed(caller), session=session.id, origin=wanted.origin)
-    answer = _issued(request, ticket) | {"stream_url": f"/v1/sessions/{session.id}/stream", "resume_token": None}
+    answer = _issued(request, ticket) | {"stream_url": address + session_path(session.id), "resume_token": None}
     return JSONResponse(answer, 201, _PRIVATE)
 
 

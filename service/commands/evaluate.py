@@ -1,14 +1,16 @@
-"""`lockon evaluate`: a model's scores on a folder of sequences, beside other trackers."""
+"""`lockon evaluate`: a model's scores on a folder of sequences, beside other trackers, or on a published benchmark."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.commands.benchmark import BenchmarkRequest, evaluate_benchmark
 from service.commands.failures import CommandFailed, reported, silence_opencv
 
 if TYPE_CHECKING:
@@ -18,53 +20,143 @@ if TYPE_CHECKING:
     from training.evaluation.sequences import Clip, Sequence
 
 
-def evaluate(
-    folder: Annotated[
-        Path,
-        typer.Argument(help="Folder of sequences, each NAME/img/*.jpg and NAME/groundtruth.txt; or one sequence."),
-    ],
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Name of a model, or path of a package's folder.")
-    ] = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write every metric per sequence and the means.", dir_okay=False)
-    ] = None,
-    boxes: Annotated[
-        Path | None,
-        typer.Option("--boxes", help="Write <sequence>.txt with x,y,w,h per frame here.", file_okay=False),
-    ] = None,
-    beside: Annotated[
-        list[str] | None, typer.Option("--beside", help="Also run csrt, kcf or nano of OpenCV; may be repeated.")
-    ] = None,
-    nano: Annotated[
-        Path | None, typer.Option("--nano", help="Folder of TrackerNano's two ONNX files.", file_okay=False)
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="Only the sequence of this name; may be repeated.")
-    ] = None,
-    from_boxes: Annotated[
-        Path | None,
-        typer.Option("--from-boxes", help="Score the <sequence>.txt files of this folder; run no model."),
-    ] = None,
-    absences: Annotated[
-        bool,
-        typer.Option(
-            "--absences",
-            help="Also run over clips in which the target is covered, cut away, or returns elsewhere, made of the "
-            "sequences: how soon is it said to be lost, how soon is it back?",
-        ),
-    ] = False,
-) -> None:
-    """Measure how well a model follows targets whose true boxes are known (one-pass evaluation).
+_FOLDER, _BENCHMARK = "A folder of sequences", "Published benchmarks"
 
-    Every tracker runs over the same frames in the same loop, on one thread. The first frame and frames without a true
-    box are not scored; where there are such frames, a table says what the states make of them.
+Folder = Annotated[
+    Path | None,
+    typer.Argument(help="Folder of sequences, each NAME/img/*.jpg and NAME/groundtruth.txt; or one sequence."),
+]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="Name of a model, or path of a package's folder.")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="Only the sequence of this name; may be repeated.")]
+FromBoxes = Annotated[
+    Path | None, typer.Option("--from-boxes", help="Score the result files of this folder; run no model.")
+]
+JsonPath = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write every metric per sequence and the means.", rich_help_panel=_FOLDER),
+]
+BoxFolder = Annotated[
+    Path | None,
+    typer.Option("--boxes", help="Write <sequence>.txt with x,y,w,h per frame here.", rich_help_panel=_FOLDER),
+]
+Beside = Annotated[
+    list[str] | None,
+    typer.Option("--beside", help="Also run csrt, kcf or nano of OpenCV; may be repeated.", rich_help_panel=_FOLDER),
+]
+Nano = Annotated[
+    Path | None, typer.Option("--nano", help="Folder of TrackerNano's two ONNX files.", rich_help_panel=_FOLDER)
+]
+Absences = Annotated[
+    bool,
+    typer.Option(
+        "--absences",
+        help="Also run over clips in which the target is covered, cut away, or returns elsewhere, made of the "
+        "sequences: how soon is it said to be lost, how soon is it back?",
+        rich_help_panel=_FOLDER,
+    ),
+]
+BenchmarkName = Annotated[
+    str | None,
+    typer.Option(
+        "--benchmark",
+        help="otb100, uav123, lasot, trackingnet, got10k, vot2018, vot2019, votlt or folder.",
+        rich_help_panel=_BENCHMARK,
+    ),
+]
+Root = Annotated[
+    Path | None, typer.Option("--root", help="Where its data set lies, as published.", rich_help_panel=_BENCHMARK)
+]
+Split = Annotated[
+    str | None, typer.Option("--split", help="Another split of it, as otb50 or val.", rich_help_panel=_BENCHMARK)
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for results and reports.", rich_help_panel=_BENCHMARK)]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="So many sequences at a time.", rich_help_panel=_BENCHMARK)
+]
+Through = Annotated[
+    str | None,
+    typer.Option(
+        "--through",
+        metavar="URL",
+        help="Measure a running server instead, as ws://127.0.0.1:8000; --model is one of its names.",
+        rich_help_panel=_BENCHMARK,
+    ),
+]
+Against = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--against",
+        help="Show another tracker's results beside, of this folder; may be repeated.",
+        rich_help_panel=_BENCHMARK,
+    ),
+]
+
+
+def evaluate(
+    folder: Folder = None,
+    model: Model = None,
+    only: Only = None,
+    from_boxes: FromBoxes = None,
+    json_path: JsonPath = None,
+    boxes: BoxFolder = None,
+    beside: Beside = None,
+    nano: Nano = None,
+    absences: Absences = False,
+    benchmark: BenchmarkName = None,
+    root: Root = None,
+    split: Split = None,
+    out: Out = Path("evaluation"),
+    jobs: Jobs = 1,
+    through: Through = None,
+    against: Against = None,
+) -> None:
+    """Measure how well a model follows targets whose true boxes are known: on a FOLDER of sequences, or on a benchmark.
+
+    FOLDER: one pass, every tracker over the same frames in the same loop, on one thread. The first frame and frames
+    without a true box are not scored; where there are such frames, a table says what the states make of them.
+
+    --benchmark: by the benchmark's own protocol, with the numbers of its toolkits; what has results is not run again.
     """
+    if (folder is None) == (benchmark is None):
+        raise typer.BadParameter("give a FOLDER of sequences, or --benchmark and --root")
     if model is not None and from_boxes is not None:
         raise typer.BadParameter("give --model or --from-boxes, not both")
-    if absences and from_boxes is not None:
-        raise typer.BadParameter("--absences needs a model to run, so not --from-boxes")
     silence_opencv()
+    if folder is not None:
+        if absences and from_boxes is not None:
+            raise typer.BadParameter("--absences needs a model to run, so not --from-boxes")
+        if root or split or through or against:
+            raise typer.BadParameter("--root, --split, --through and --against belong to --benchmark")
+        request = FolderRequest(
+            folder, model, only or [], from_boxes, json_path, boxes, beside or [], nano, absences=absences
+        )
+        _evaluate_folder(request)
+        return
+    if benchmark is None or root is None:
+        raise typer.BadParameter("--benchmark needs --root, the folder of its data set")
+    if json_path or boxes or beside or nano or absences:
+        raise typer.BadParameter("--json, --boxes, --beside, --nano and --absences belong to a FOLDER")
+    evaluate_benchmark(
+        BenchmarkRequest(benchmark, root, split, model, through, out, jobs, only or [], from_boxes, against or [])
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRequest:
+    """What the user has asked for of a folder of sequences."""
+
+    folder: Path
+    model: str | None
+    only: SequenceOf[str]
+    from_boxes: Path | None
+    json_path: Path | None
+    boxes: Path | None
+    beside: SequenceOf[str]
+    nano: Path | None
+    absences: bool
+
+
+def _evaluate_folder(request: FolderRequest) -> None:
     from models.package import PackageInvalid
     from models.target import TargetInvalid
     from training.evaluation.opencv_trackers import PeerUnavailable
@@ -72,11 +164,11 @@ def evaluate(
     from training.evaluation.sequences import SequenceInvalid, read_sequences
 
     with reported(SequenceInvalid, PackageInvalid, PeerUnavailable, TargetInvalid):
-        everything = read_sequences(folder)
-        chosen = _chosen(everything, only or [])
+        everything = read_sequences(request.folder)
+        chosen = _chosen(everything, request.only)
         halves = Halves.of(sequence.name for sequence in everything)
-        name, trackers, done = _trackers(model, from_boxes, chosen, beside or [], nano)
-        made = _made(chosen, halves) if absences else []
+        name, trackers, done = _trackers(request, chosen)
+        made = _made(chosen, halves) if request.absences else []
         runs = _with_progress(trackers, [*chosen, *made])
         evaluation = Evaluation(
             name,
@@ -84,15 +176,16 @@ def evaluate(
             halves,
             {tracker: listed[len(chosen) :] for tracker, listed in runs.items()},
         )
-        if boxes is not None:
-            write_all_boxes(evaluation, boxes)
-        if json_path is not None:
-            json_path.parent.mkdir(parents=True, exist_ok=True)
-            json_path.write_text(json.dumps(to_json(evaluation, folder), indent=1) + "\n", encoding="utf-8")
+        if request.boxes is not None:
+            write_all_boxes(evaluation, request.boxes)
+        if request.json_path is not None:
+            request.json_path.parent.mkdir(parents=True, exist_ok=True)
+            report = json.dumps(to_json(evaluation, request.folder), indent=1)
+            request.json_path.write_text(report + "\n", encoding="utf-8")
     _show(evaluation)
 
 
-def _chosen(sequences: list[Sequence], names: list[str]) -> list[Sequence]:
+def _chosen(sequences: list[Sequence], names: SequenceOf[str]) -> list[Sequence]:
     known = {sequence.name for sequence in sequences}
     if unknown := [name for name in names if name not in known]:
         raise CommandFailed(f"no sequence {unknown[0]!r}; there are {', '.join(sorted(known))}")
@@ -100,17 +193,17 @@ def _chosen(sequences: list[Sequence], names: list[str]) -> list[Sequence]:
 
 
 def _trackers(
-    model: str | None, from_boxes: Path | None, sequences: list[Sequence], beside: list[str], nano: Path | None
+    request: FolderRequest, sequences: list[Sequence]
 ) -> tuple[str, dict[str, TrackerFactory], dict[str, list[Run]]]:
     """The judged tracker's name, what is to be run, the judged one first, and the runs that are done already."""
     from models.package import DEFAULT_MODEL, DUMMY, find_package, load_tracker
     from training.evaluation.ope import ModelTracker, score_boxes
 
-    peers = _peers(beside, nano)
-    if from_boxes is not None:
-        name = from_boxes.resolve().name
-        return name, peers, {name: score_boxes(from_boxes, sequences)}
-    wanted = model or DEFAULT_MODEL
+    peers = _peers(request.beside, request.nano)
+    if request.from_boxes is not None:
+        name = request.from_boxes.resolve().name
+        return name, peers, {name: score_boxes(request.from_boxes, sequences)}
+    wanted = request.model or DEFAULT_MODEL
     tracker = load_tracker(wanted)
     name = DUMMY if wanted == DUMMY else find_package(wanted).name
     return name, {name: lambda: ModelTracker(tracker), **peers}, {}
@@ -124,7 +217,7 @@ def _made(sequences: list[Sequence], halves: Halves) -> list[MadeClip]:
     return [clip for part in parts for clip in made_clips(part)]
 
 
-def _peers(names: list[str], nano: Path | None) -> dict[str, TrackerFactory]:
+def _peers(names: SequenceOf[str], nano: Path | None) -> dict[str, TrackerFactory]:
     from training.evaluation.opencv_trackers import Peer, peer_factory
 
     known = [str(peer) for peer in Peer]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,10 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")] = False,
 ) -> None:
-    """Train a model from a recipe. A run that was stopped goes on with --resume, to the same weights."""
+    """Train a model from a recipe. A run that was stopped goes on with --resume, to the same weights.
+
+    Several GPUs or machines: torchrun --nproc-per-node 4 --no-python lockon train RECIPE. Each process has its share of
+    every batch; the first one writes checkpoints, logs and, at the end, report.html."""
     with reported():
         require_train_extra()
     from models.spec import SpecInvalid
@@ -27,4 +31,5 @@ def train(
 
     with reported(SpecInvalid, TrainingFailed, ValueError):
         last = run(recipe, out or Path("runs") / recipe.stem, resume=resume)
-    typer.echo(last)
+    if os.environ.get("RANK", "0") == "0":  # torchrun's: the others have written nothing
+        typer.echo(last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from statistics import median
@@ -30,9 +31,15 @@ class Costs:
         return median(self._last) if len(self._last) >= LEAST_FRAMES else None
 
 
-def has_room(costs_s: Iterable[float], new_s: float, *, workers: int, min_fps: float) -> bool:
-    """Whether every session can still have `min_fps` frames a second if one joins whose frames cost `new_s`.
+def room(costs_s: Iterable[float], new_s: float, *, workers: int, min_fps: float) -> int | None:
+    """How many more sessions can join whose frames cost `new_s`, so that all can still have `min_fps` frames a second;
+    None: as many as you like.
 
     `costs_s` are the costs of a frame for the sessions that exist. A server without any always has room for one."""
     present = list(costs_s)
-    return not present or (sum(present) + new_s) * min_fps <= workers * UTILISATION * HEADROOM
+    spare_s = workers * UTILISATION * HEADROOM - sum(present) * min_fps
+    if spare_s < 0:
+        return 0
+    if new_s * min_fps == 0:
+        return None
+    return max(math.floor(spare_s / (new_s * min_fps)), 0 if present else 1)

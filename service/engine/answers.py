@@ -134,7 +134,7 @@ class Answers:
         entry.state = after
         if after is State.LOST and entry.lost_since_s is None:
             entry.lost_since_s = frame.received_s
-            self.say(results.event("lost", entry.id, frame.seq, p=round(estimate.score, 4) if estimate else 0.0))
+            self.say(results.event("lost", entry.id, frame.seq, p=round(estimate.probability, 4) if estimate else 0.0))
         lost_ms = None if entry.lost_since_s is None else (frame.received_s - entry.lost_since_s) * 1e3
         if after is not State.LOST:
             entry.lost_since_s = None

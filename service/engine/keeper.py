@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ import structlog
 from service.engine.registry import Registry
 from service.engine.session import Session
 from service.engine.snapshots import Record, captured, packed
-from service.store.port import Lease, SessionStore, StoreAway
+from service.store.port import Lease, LeaseHeld, SessionStore, StoreAway
 
 TICK_S = 0.1
 SAVED_EVERY_S = 2.0
@@ -26,6 +27,8 @@ GRACE_S = 60.0
 """How much longer than its session a record stays."""
 RENEWALS = 3
 """How often a lease is renewed in its time."""
+LOOKED_AFTER_S = 5.0
+"""How soon it is noticed that another server has taken a session which has no socket here, and so no lease."""
 MAX_DELETED = 1000
 """Deletions that wait for the store; the records of others go when their time is up."""
 
@@ -35,12 +38,24 @@ _log = structlog.get_logger("lockon.keeper")
 
 @dataclass(slots=True)
 class _Kept:
-    """What the store knows of a session."""
+    """What the store knows of a session. After `ours_until_s` another server may have it."""
 
     saved_s: float = float("-inf")
     renewed_s: float = float("-inf")
     mark: object = None
     done_seq: int = -1
+    ours_until_s: float = float("inf")
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ours(self, until_s: float) -> None:
+        """The session is certainly ours until then."""
+        self.ours_until_s = until_s
+        self.tell()
+
+    def tell(self) -> None:
+        """Something may have changed for those who wait for `news`."""
+        self.news.set()
+        self.news = asyncio.Event()
 
 
 class Keeper:
@@ -54,6 +69,7 @@ class Keeper:
         self._kept: dict[str, _Kept] = {}
         self._records: dict[str, Record] = {}  # the newest of each session that is to be written
         self._deleted: dict[str, int] = {}
+        self._wake = asyncio.Event()
         registry.on_close = self._closed
         registry.metrics.store_up(up=False)
 
@@ -72,7 +88,58 @@ class Keeper:
         if not self.up:
             raise StoreAway("the store is away")
         ttl_s = self._registry.limits.detached_ttl_s + GRACE_S
-        return await self._timed("acquire", self._store.acquire(session_id, above, self._lease_s, ttl_s))
+        began_s = perf_counter()
+        lease = await self._timed("acquire", self._store.acquire(session_id, above, self._lease_s, ttl_s))
+        if lease is not None:
+            self._kept.setdefault(session_id, _Kept()).ours(began_s + self._lease_s)
+        return lease
+
+    async def release(self, session_id: str, epoch: int) -> None:
+        """Gives back the lease of a session that cannot be had here after all."""
+        self._kept.pop(session_id, None)
+        with suppress(StoreAway):  # it runs out by itself
+            await self._timed("save", self._store.save(session_id, epoch, None, 0.0, 0.0))
+
+    async def place(self, session: Session, node: str) -> None:
+        """Saves a new session for another server to have; raises StoreAway."""
+        if not self.up:
+            raise StoreAway("the store is away")
+        snapshot, ttl_s = packed(captured(session, perf_counter())), self._registry.ttl_s(session) + GRACE_S
+        await self._timed("place", self._store.place(session.id, node, snapshot, ttl_s))
+
+    async def other_home(self, session_id: str) -> str | None:
+        """The other server that had the session last, as far as the store knows and answers."""
+        if not self.up:
+            return None
+        try:
+            home = await self._timed("home", self._store.home(session_id))
+        except StoreAway:
+            return None
+        return home if home != self._store.node else None
+
+    def is_held(self, error: LeaseHeld) -> bool:
+        """Whether the server that has the lease still renews it."""
+        return error.left_s > self._lease_s / 2
+
+    async def holds(self, session: Session) -> bool:
+        """Whether the session is still ours, for whoever is about to say what a client must not hear of two servers.
+
+        Waits for the store where that is open: after this process has stood still for longer than its lease. While the
+        store is away, sessions stay with those who had them when it went."""
+        if perf_counter() <= self.ours_until_s(session):
+            return True
+        while perf_counter() > self.ours_until_s(session):
+            await self._kept[session.id].news.wait()
+        return session.state != "closed"
+
+    def ours_until_s(self, session: Session) -> float:
+        """Until when no other server can have the session, on `perf_counter`; infinite where none will."""
+        kept = self._kept.get(session.id)
+        return float("inf") if kept is None else kept.ours_until_s
+
+    def hurry(self) -> None:
+        """A socket has left: its session's lease is wanted elsewhere, perhaps at once."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -82,7 +149,7 @@ class Keeper:
                 self._found()
                 heard_s = perf_counter()
                 while True:
-                    await asyncio.sleep(TICK_S)
+                    await self._tick()
                     self._capture(perf_counter())
                     if await self._write():
                         heard_s = perf_counter()
@@ -91,6 +158,12 @@ class Keeper:
                         heard_s = perf_counter()
             except StoreAway as error:
                 await self._missed(error)
+
+    async def _tick(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TICK_S):
+                await self._wake.wait()
+        self._wake.clear()
 
     async def flush(self, limit_s: float) -> None:
         """Saves everything for the last time and gives every lease back, as far as the time and the store allow."""
@@ -114,6 +187,8 @@ class Keeper:
     def _closed(self, session: Session, reason: str) -> None:
         self._records.pop(session.id, None)
         kept = self._kept.pop(session.id, None)
+        if kept is not None:
+            kept.tell()
         if kept is not None and reason not in ("superseded", "shutdown") and len(self._deleted) < MAX_DELETED:
             self._deleted[session.id] = session.epoch
 
@@ -141,13 +216,14 @@ class Keeper:
             session_id = next(iter(self._deleted))
             await self._timed("delete", self._store.delete(session_id, self._deleted[session_id]))
             self._deleted.pop(session_id, None)
-        due_s = perf_counter() - self._lease_s / RENEWALS
+        now_s = perf_counter()
         for session in filter(self.keeps, self._registry.all()):
             kept = self._kept.get(session.id)
             if kept is None:
                 continue
             record = self._records.pop(session.id, None)
-            if record is not None or (session.outbox is not None and kept.renewed_s < due_s):
+            every_s = self._lease_s / RENEWALS if session.outbox is not None else LOOKED_AFTER_S
+            if record is not None or now_s - kept.renewed_s > every_s:
                 await self._save(session, kept, record)
                 calls += 1
         return calls
@@ -156,9 +232,12 @@ class Keeper:
         epoch, lease_s = session.epoch, self._lease_s if session.outbox is not None else 0.0
         ttl_s = self._registry.ttl_s(session) + GRACE_S
         snapshot = None if record is None else packed(record)
+        began_s = perf_counter()
         saved = self._store.save(session.id, epoch, snapshot, lease_s, ttl_s)
         if await self._timed("save", saved):
-            kept.renewed_s = perf_counter()
+            kept.renewed_s = began_s
+            if session.epoch == epoch:  # not that of another socket by now, which has acquired a lease of its own
+                kept.ours(began_s + lease_s if lease_s else float("inf"))
         elif session.epoch == epoch and session.state != "closed":
             # A later epoch, and not one that we have taken meanwhile.
             self._registry.superseded(session)
@@ -167,7 +246,8 @@ class Keeper:
         self.up = True
         self._registry.metrics.store_up(up=True)
         # It may have been emptied: everything is written anew.
-        self._kept = {session_id: _Kept() for session_id in self._kept}
+        for kept in self._kept.values():
+            kept.saved_s, kept.renewed_s, kept.mark, kept.done_seq = float("-inf"), float("-inf"), None, -1
         _log.info("the session store is there", kind="store_up")
 
     async def _missed(self, error: StoreAway) -> None:
@@ -175,6 +255,10 @@ class Keeper:
             _log.warning("the session store is away", kind="store_away", reason=str(error))
         self.up = False
         self._registry.metrics.store_up(up=False)
+        now_s = perf_counter()
+        for kept in self._kept.values():
+            if kept.ours_until_s > now_s:  # nobody can take it while the store is away
+                kept.ours(float("inf"))
         for session in self._registry.all():
             self.warn(session)
         delay_s = FIRST_RETRY_S

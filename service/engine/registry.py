@@ -13,7 +13,7 @@ from time import perf_counter
 
 import structlog
 
-from service.engine.admission import has_room
+from service.engine.admission import room
 from service.engine.counters import Drop
 from service.engine.jobs import Followed
 from service.engine.models import Model, Models
@@ -90,6 +90,8 @@ class Registry:
         self._quotas = quotas
         self.tokens = tokens or ResumeTokens()
         self.draining = False
+        self.address = ""
+        """What goes before the paths of the API to reach this server and no other."""
         self.on_close: Callable[[Session, str], None] | None = None
         self._sessions: dict[str, Session] = {}
         self._created: dict[str, datetime] = {}
@@ -126,10 +128,24 @@ class Registry:
                 )
         if len(self._sessions) >= self.limits.max_sessions:
             raise ServerFull(f"{len(self._sessions)} sessions; the limit is {self.limits.max_sessions}")
-        costs_s = (session.costs.typical_s or _typical_s(session.model) for session in self._sessions.values())
-        new_s = _typical_s(model) if model is not None else 0.0
-        if not has_room(costs_s, new_s, workers=self._scheduler.workers, min_fps=self.limits.min_fps):
+        if self._carried(_typical_s(model) if model is not None else 0.0) == 0:
             raise ServerFull(f"one more session would leave some with less than {self.limits.min_fps:g} frames/s")
+
+    def _carried(self, new_s: float) -> int | None:
+        """How many more sessions the machine can carry whose frames cost that; None: there is no limit."""
+        costs_s = (session.costs.typical_s or _typical_s(session.model) for session in self._sessions.values())
+        return room(costs_s, new_s, workers=self._scheduler.workers, min_fps=self.limits.min_fps)
+
+    @property
+    def room(self) -> int:
+        """How many more sessions of the default model there is room for."""
+        left = max(0, self.limits.max_sessions - len(self._sessions))
+        carried = self._carried(_typical_s(self.models.chosen(None)))
+        return left if carried is None else min(left, carried)
+
+    def drafted(self, request: CreateRequest, owner: str) -> Session:
+        """A new session that another server is to have; raises UnknownModel."""
+        return self._made(new_id("ses"), request, owner, self.models.chosen(request.model))
 
     def create(self, request: CreateRequest, owner: str = "", *, pointer: str = "") -> Session:
         """A new session of that owner's; `pointer` is where the request stands in its message.
@@ -140,8 +156,8 @@ class Registry:
         self.metrics.admission()
         return self._added(new_id("ses"), request, owner, model, pointer)
 
-    def _added(self, session_id: str, request: CreateRequest, owner: str, model: Model, pointer: str = "") -> Session:
-        session = Session(
+    def _made(self, session_id: str, request: CreateRequest, owner: str, model: Model, pointer: str = "") -> Session:
+        return Session(
             session_id,
             request,
             model,
@@ -152,6 +168,9 @@ class Registry:
             owner=owner,
             quota=partial(self._quotas.take, owner) if self._quotas is not None else unlimited,
         )
+
+    def _added(self, session_id: str, request: CreateRequest, owner: str, model: Model, pointer: str = "") -> Session:
+        session = self._made(session_id, request, owner, model, pointer)
         self._sessions[session.id] = session
         self._created[session.id] = datetime.now(UTC)
         who = {"session": session.id, "tenant_hash": tenant_hash(owner)}
@@ -172,6 +191,8 @@ class Registry:
 
     def superseded(self, session: Session) -> None:
         """Another server has this session now: it ends here, and only here."""
+        if session.outbox is not None:
+            session.outbox.drop_results()
         session.answers.say(results.goaway("superseded"))
         session.answers.close(4409, "superseded: another server took the session over")
         self.close(session, "superseded")
@@ -196,8 +217,8 @@ class Registry:
         return session if session is not None and session.owner == owner else None
 
     def created_at(self, session: Session) -> datetime:
-        """When the session was created."""
-        return self._created[session.id]
+        """When the session was created; one that is being made for another server, now."""
+        return self._created.get(session.id) or datetime.now(UTC)
 
     def owned(self, owner: str) -> list[Session]:
         """Every session of that owner's, the newest first."""
@@ -223,7 +244,8 @@ class Registry:
             self.on_close(session, reason)
         created = self._created.pop(session.id)
         self._scheduler.forget(session)
-        self._tombstones[session.id] = (perf_counter(), session.owner)
+        if reason != "superseded":  # another server has it
+            self._tombstones[session.id] = (perf_counter(), session.owner)
         while len(self._tombstones) > MAX_TOMBSTONES:
             self._tombstones.popitem(last=False)
         self.metrics.session_closed(reason)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from enum import StrEnum
+from typing import NamedTuple
 
 import structlog
 
+from service.engine.fleet import Fleet
 from service.engine.keeper import Keeper
 from service.engine.models import UnknownModel
-from service.engine.registry import Registry, SessionMissing
+from service.engine.registry import NoRoom, Registry, SessionMissing
 from service.engine.session import Session
-from service.engine.snapshots import SnapshotUnreadable, revived, unpacked
+from service.engine.snapshots import SnapshotOfOtherVersion, SnapshotUnreadable, revived, unpacked
 from service.security.resume import Claim, TokenExpired, TokenForged
 from service.store.port import Lease, LeaseHeld, StoreAway
+
+GIVEN_BACK_S = (0.02, 0.04, 0.08, 0.16)
+"""When a lease is asked for again that is about to be given back."""
 
 _log = structlog.get_logger("lockon.resume")
 
@@ -29,29 +34,47 @@ class Refusal(StrEnum):
     ELSEWHERE = "elsewhere"
     STORE_AWAY = "store_away"
     UNREADABLE = "unreadable"
+    VERSION = "version"
 
 
 class ResumeRefused(Exception):
-    """There is nothing to go on with; the message is safe to show."""
+    """There is nothing to go on with here; the message is safe to show. `address`: where the server that has the
+    session is reached, if that is known; `left_s`: for how long nobody else can have it."""
 
-    def __init__(self, refusal: Refusal, detail: str) -> None:
+    def __init__(self, refusal: Refusal, detail: str, address: str | None = None, left_s: float | None = None) -> None:
         super().__init__(detail)
         self.refusal = refusal
+        self.address = address
+        self.left_s = left_s
+
+    @property
+    def passes(self) -> bool:
+        """Whether the session may be had later, or on another server."""
+        return self.refusal in (Refusal.ELSEWHERE, Refusal.STORE_AWAY, Refusal.VERSION)
+
+
+class Taken(NamedTuple):
+    """A session to go on with, the epoch of its next socket, and whether it was another server's until now."""
+
+    session: Session
+    epoch: int
+    adopted: bool
 
 
 class Resumption:
     """Gives sessions to those who may have them; with a keeper, also those of other servers."""
 
-    def __init__(self, registry: Registry, keeper: Keeper | None = None) -> None:
+    def __init__(self, registry: Registry, fleet: Fleet, keeper: Keeper | None = None) -> None:
         self._registry = registry
+        self._fleet = fleet
         self._keeper = keeper
 
     def outlives_server(self, session: Session) -> bool:
         """Whether another server could go on with the session."""
         return self._keeper is not None and self._keeper.up and self._keeper.keeps(session)
 
-    async def resumed(self, token: str, owner: str) -> tuple[Session, int]:
-        """The session that the owner's token is for, and the epoch of its next socket.
+    async def resumed(self, token: str, owner: str) -> Taken:
+        """The session that the owner's token is for.
 
         Raises ResumeRefused, and NoRoom where the session has to be taken over from another server."""
         try:
@@ -63,17 +86,17 @@ class Resumption:
         if not claim.is_of(owner):
             raise ResumeRefused(Refusal.UNKNOWN, "there is no such session")
         self._check_fresh(claim, self._registry.owned_by_id(claim.session, owner))
-        session, epoch = await self.taken(claim.session, owner)
-        self._check_fresh(claim, session)
-        return session, epoch
+        taken = await self.taken(claim.session, owner)
+        self._check_fresh(claim, taken.session)
+        return taken
 
-    async def taken(self, session_id: str, owner: str) -> tuple[Session, int]:
-        """The owner's session of that id, wherever it was, and the epoch of its next socket; raises as `resumed`."""
+    async def taken(self, session_id: str, owner: str) -> Taken:
+        """The owner's session of that id, wherever it was; raises as `resumed`."""
         local = self._registry.owned_by_id(session_id, owner)
         if self._keeper is None or (local is not None and not self._keeper.keeps(local)):
             return self._local(session_id, owner)
         try:
-            lease = await self._keeper.acquire(session_id, local.epoch if local is not None else 0)
+            lease = await self._acquired(self._keeper, session_id, local.epoch if local is not None else 0)
         except StoreAway as error:
             if local is None:
                 raise ResumeRefused(Refusal.STORE_AWAY, "the session store does not answer; try again") from error
@@ -81,20 +104,48 @@ class Resumption:
         except LeaseHeld as error:
             if local is not None:
                 self._registry.superseded(local)
-            raise ResumeRefused(Refusal.ELSEWHERE, str(error)) from error
+            # A server that renews its leases may give this one back any moment; of another one that is not likely.
+            held = self._keeper.is_held(error)
+            address, left_s = (self._fleet.address_of(error.node), None) if held else (None, error.left_s)
+            raise ResumeRefused(Refusal.ELSEWHERE, str(error), address, left_s) from error
         local = self._registry.owned_by_id(session_id, owner)  # it may have come or gone meanwhile
         if lease is None or (local is not None and lease.before <= local.epoch):
             return self._local(session_id, owner, lease.epoch if lease is not None else None)
         if local is not None:
             self._registry.superseded(local)
-        return await self._adopted(lease, session_id, owner), lease.epoch
+        try:
+            return Taken(await self._adopted(lease, session_id, owner), lease.epoch, adopted=True)
+        except (ResumeRefused, NoRoom):
+            await self._keeper.release(session_id, lease.epoch)
+            raise
+
+    async def _acquired(self, keeper: Keeper, session_id: str, above: int) -> Lease | None:
+        """The session's lease. Waits a moment for a server that is there and takes nobody: it is about to stop, the
+        client has just left it, and the lease is on its way back."""
+        for wait_s in GIVEN_BACK_S:
+            try:
+                return await keeper.acquire(session_id, above)
+            except LeaseHeld as error:
+                if not keeper.is_held(error) or self._fleet.address_of(error.node) is not None:
+                    raise
+            await asyncio.sleep(wait_s)
+        return await keeper.acquire(session_id, above)
+
+    async def holds(self, session: Session) -> bool:
+        """Whether no other server can have the session; waits where that is open."""
+        return self._keeper is None or await self._keeper.holds(session)
+
+    def left(self) -> None:
+        """A socket has left its session."""
+        if self._keeper is not None:
+            self._keeper.hurry()
 
     def warn(self, session: Session) -> None:
         """Tells a client whose session would be lost with this server."""
         if self._keeper is not None:
             self._keeper.warn(session)
 
-    def _local(self, session_id: str, owner: str, epoch: int | None = None) -> tuple[Session, int]:
+    def _local(self, session_id: str, owner: str, epoch: int | None = None) -> Taken:
         try:
             session = self._registry.find_own(session_id, owner)
         except SessionMissing as error:
@@ -104,7 +155,7 @@ class Resumption:
         epoch = session.epoch + 1 if epoch is None else epoch
         # From now on this is the session's epoch, whoever asks next.
         session.epoch = max(session.epoch, epoch)
-        return session, epoch
+        return Taken(session, epoch, adopted=False)
 
     async def _adopted(self, lease: Lease, session_id: str, owner: str) -> Session:
         try:
@@ -113,10 +164,12 @@ class Resumption:
                 raise ResumeRefused(Refusal.UNKNOWN, "there is no such session")
             model = self._registry.models.chosen(saved.model)
             followed = await asyncio.to_thread(revived, saved, model.tracker)
+        except SnapshotOfOtherVersion as error:
+            raise ResumeRefused(Refusal.VERSION, f"servers of another version have saved this: {error}") from error
         except (SnapshotUnreadable, UnknownModel) as error:
             _log.warning("a session was not taken over", kind="session_lost", session=session_id, reason=str(error))
             raise ResumeRefused(Refusal.UNREADABLE, f"the session cannot be restored: {error}") from error
-        if saved.record["model_digest"] != model.digest:
+        if saved.record.get("model_digest") != model.digest:
             _log.warning(
                 "a session goes on with another package of its model", kind="session_model", session=session_id
             )

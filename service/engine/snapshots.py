@@ -5,7 +5,9 @@ there.
 
     magic "LKSN" | version u16 | CRC-32 of the rest u32 | msgpack map
 
-A version names what may be relied on; fields that a reader does not know are skipped."""
+Two releases of the server share a store while one replaces the other. So fields that a reader does not know are
+skipped, those that it misses are what they were before they were there, and values that it does not know are left out.
+A change that cannot be read like that makes a new version, which only servers of that version read."""
 
 from __future__ import annotations
 
@@ -39,17 +41,18 @@ MAX_BYTES = 8 * 1024 * 1024
 
 _HEAD = struct.Struct("<4sHI")
 _MAGIC = b"LKSN"
-_REQUIRED = {
-    *("id", "owner", "saved_s", "model", "model_digest", "request", "want", "epoch", "confirmed_epoch", "last_seq"),
-    *("received", "processed", "drops", "rejections", "targets", "results"),
-}
-_MADE_ANEW = frozenset({"features", "templates", "crops"})
+_REQUIRED = {"id", "owner", "model", "request", "epoch", "last_seq", "targets"}
+_MADE_ANEW = frozenset({"features", "templates", "crops", "carry"})
 
 Record = dict[str, Any]
 
 
 class SnapshotUnreadable(ValueError):
     """Bytes that are no snapshot of a session, or of one that cannot be followed here."""
+
+
+class SnapshotOfOtherVersion(SnapshotUnreadable):
+    """A snapshot that servers of another version can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +96,15 @@ def packed(record: Record) -> bytes:
 
 
 def unpacked(data: bytes) -> Saved:
-    """What the bytes say; raises SnapshotUnreadable."""
+    """What the bytes say; raises SnapshotUnreadable, or SnapshotOfOtherVersion."""
     if len(data) < _HEAD.size or len(data) > MAX_BYTES:
         raise SnapshotUnreadable(f"{len(data)} bytes are no snapshot")
     magic, version, checksum = _HEAD.unpack_from(data)
     body = memoryview(data)[_HEAD.size :]
-    if magic != _MAGIC or version != VERSION:
-        raise SnapshotUnreadable(f"a snapshot of version {version}; this server reads {VERSION}")
+    if magic != _MAGIC:
+        raise SnapshotUnreadable("this is no snapshot of a session")
+    if version != VERSION:
+        raise SnapshotOfOtherVersion(f"a snapshot of version {version}; this server reads {VERSION}")
     if zlib.crc32(body) != checksum:
         raise SnapshotUnreadable("the snapshot is damaged: its checksum does not fit")
     try:
@@ -114,7 +119,7 @@ def unpacked(data: bytes) -> Saved:
 
 def revived(saved: Saved, tracker: Tracker) -> list[Followed]:
     """The session's targets, with features that this tracker makes; raises SnapshotUnreadable."""
-    elapsed_s = max(0.0, time.time() - saved.record["saved_s"])
+    elapsed_s = max(0.0, time.time() - saved.record.get("saved_s", time.time()))
     try:
         return [_followed(record, tracker, time.perf_counter() - elapsed_s) for record in saved.record["targets"]]
     except (ValueError, LookupError, TypeError) as error:
@@ -124,17 +129,19 @@ def revived(saved: Saved, tracker: Tracker) -> list[Followed]:
 def restore(session: Session, saved: Saved, followed: list[Followed]) -> None:
     """Makes a new session what the saved one was."""
     record, now_s = saved.record, time.perf_counter()
-    session.epoch, session.confirmed_epoch = record["epoch"], record["confirmed_epoch"]
+    session.epoch = record["epoch"]
+    session.confirmed_epoch = record.get("confirmed_epoch", session.epoch)
     session.last_seq = session.done_seq = record["last_seq"]
-    session.answers.want = Wanted.model_validate(_known(Wanted, record["want"]))
+    session.answers.want = Wanted.model_validate(_known(Wanted, record.get("want", {})))
     counters = session.counters
-    counters.received, counters.processed = record["received"], record["processed"]
-    counters.drops.update({Drop(reason): count for reason, count in record["drops"].items() if reason in set(Drop)})
-    rejections = record["rejections"].items()
+    counters.received, counters.processed = record.get("received", 0), record.get("processed", 0)
+    drops, rejections = record.get("drops", {}).items(), record.get("rejections", {}).items()
+    counters.drops.update({Drop(reason): count for reason, count in drops if reason in set(Drop)})
     counters.rejections.update({Reason(reason): count for reason, count in rejections if reason in set(Reason)})
     session.followed.update({entry.id: entry for entry in followed})
     names = {field.name for field in dataclasses.fields(ResultDraft)}
-    drafts = [{name: value for name, value in draft.items() if name in names} for draft in record["results"]]
+    kept = record.get("results", [])
+    drafts = [{name: value for name, value in draft.items() if name in names} for draft in kept]
     session.answers.kept.extend(ResultDraft(**_ago(draft, now_s)) for draft in drafts)
 
 
@@ -168,9 +175,11 @@ def _followed(record: Record, tracker: Tracker, saved_s: float) -> Followed:
         templates=templates if memory else (),
         crops=tuple(crops[i] for i in record["order"]),
     )
-    lost_for_s = record["lost_for_s"]
+    lost_for_s = record.get("lost_for_s")
     lost_since_s = None if lost_for_s is None else saved_s - lost_for_s
-    return Followed(record["id"], record["label"], target, State(record["state"]), lost_since_s)
+    # To clients, too, a state that they do not know is an uncertain one.
+    presence = State(record["state"]) if record["state"] in set(State) else State.UNCERTAIN
+    return Followed(record["id"], record.get("label"), target, presence, lost_since_s)
 
 
 def _of_target(fields: Record) -> list[tuple[str, Any]]:

@@ -49,12 +49,12 @@ def runtime_view(model: Model) -> Payload:
 
 def target_view(entry: Followed, target: Target, estimate: Estimate | None, lost_ms: float | None) -> Payload:
     """One entry of a result's `targets`; no estimate means that the target was started on this very frame."""
-    box, score = (estimate.box, estimate.score) if estimate else (target.box, 1.0)
+    box, score, raw = (estimate.box, estimate.probability, estimate.score) if estimate else (target.box, 1.0, 1.0)
     return {
         "id": entry.id,
         "box": [round(value, 4) for value in box.xywh()],
         "score": round(score, 4),
-        "raw": round(score, 4),
+        "raw": round(raw, 4),
         "state": entry.state,
         "lost_ms": None if lost_ms is None else round(lost_ms, 1),
         "search": Search.NONE if estimate is None else estimate.search,

@@ -11,10 +11,11 @@ class StoreAway(Exception):
 
 
 class LeaseHeld(Exception):
-    """Another server has the session, for `left_s` seconds at least."""
+    """The server `node` has the session, for `left_s` seconds at least."""
 
-    def __init__(self, left_s: float) -> None:
+    def __init__(self, node: str, left_s: float) -> None:
         super().__init__(f"another server has this session; its lease ends in {left_s:.1f} s")
+        self.node = node
         self.left_s = left_s
 
 
@@ -28,7 +29,10 @@ class Lease:
 
 
 class SessionStore(Protocol):
-    """Every call ends within the store's deadline, and raises StoreAway where it has no answer."""
+    """Every call ends within the store's deadline, and raises StoreAway where it has no answer. `node` is this server's
+    name, like no other's."""
+
+    node: str
 
     async def acquire(self, session: str, above: int, lease_s: float, ttl_s: float) -> Lease | None:
         """Takes the session's lease, in an epoch above that one and all earlier ones. None: it is not there.
@@ -37,10 +41,20 @@ class SessionStore(Protocol):
 
     async def save(self, session: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float) -> bool:
         """Saves the session and renews our lease, or gives it back with `lease_s` 0; without a snapshot the old one
-        stays. False, and nothing is changed, if a later epoch is there: the session belongs to another server."""
+        stays, with `ttl_s` 0 the time that it is kept. False, and nothing is changed, if another server has it in that
+        epoch or a later one."""
+
+    async def place(self, session: str, node: str, snapshot: bytes, ttl_s: float) -> None:
+        """Saves a session that has had no socket yet and that the server `node` is to have; nobody has its lease."""
+
+    async def home(self, session: str) -> str | None:
+        """The server that had the session last, whether or not its lease is good; None: it is not there."""
 
     async def delete(self, session: str, epoch: int) -> None:
-        """Forgets the session unless a later epoch is there."""
+        """Forgets the session unless another server has it in that epoch or a later one."""
+
+    async def announce(self, notice: bytes | None, lives_s: float) -> dict[str, bytes]:
+        """Puts our notice up for all servers to see, for so long, or takes it down; returns those of the others."""
 
     async def ping(self) -> None:
         """Asks whether the store is there."""

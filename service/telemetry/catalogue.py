@@ -64,9 +64,19 @@ METHODS = _named("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "ot
 STATUSES = Values(most=30, said="the HTTP status")
 TARGET_STATES = _named("initializing", "tracking", "uncertain", "lost", "reacquired")
 RESUMPTIONS = _named(
-    "ok", "snapshot", "bad_token", "expired", "unknown", "stale_epoch", "elsewhere", "store_away", "unreadable", "other"
+    "ok",
+    "snapshot",
+    "bad_token",
+    "expired",
+    "unknown",
+    "stale_epoch",
+    "elsewhere",
+    "store_away",
+    "unreadable",
+    "version",
+    "other",
 )
-STORE_OPERATIONS = _named("acquire", "delete", "ping", "save")
+STORE_OPERATIONS = _named("acquire", "announce", "delete", "home", "ping", "place", "save")
 
 
 @dataclass(frozen=True, slots=True)

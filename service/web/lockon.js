@@ -44,6 +44,8 @@ const PING_INTERVAL_MS = 15000;
 const INTERRUPTIONS = new Set([1001, 1006, 1011, 1012, 1013]);
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30000;
+/** To so many servers it goes in a row when each knows a better one. */
+const MOST_SERVERS = 4;
 
 const CLOSE_WORDS = {
   1000: "The server ended the stream.",
@@ -72,6 +74,19 @@ const CLOSE_WORDS = {
 export function closeWords(code, reason = "") {
   const words = CLOSE_WORDS[code] ?? "The server closed the connection.";
   return reason ? `${words} (${reason})` : words;
+}
+
+/** The address of a socket: http(s) becomes ws(s). */
+function socketAddress(url, base) {
+  const address = new URL(url, base);
+  address.protocol = address.protocol.replace(/^http/, "ws");
+  return address;
+}
+
+/** The address that a server at `address` names in a message; null for one that is not encrypted where this one is. */
+function followed(address, url) {
+  const there = socketAddress(url, address);
+  return new URL(address).protocol === "wss:" && there.protocol !== "wss:" ? null : there;
 }
 
 /**
@@ -124,6 +139,11 @@ export class Lockon extends EventTarget {
   #attempts = 0; // to open the next socket
   #retry = null; // timer until the next attempt
   #reconnect; // opens the next socket
+  #home; // the first address
+  #address; // where the next socket is opened: that of the server that had the session last, or a better one
+  #greeting = null; // what the present socket began with
+  #hops = 0; // servers in a row that knew a better one
+  #left = false; // the present socket was left on purpose, so that there is nothing to wait for
   #closing = false;
   #over = false;
   #fatal = null;
@@ -145,16 +165,17 @@ export class Lockon extends EventTarget {
     this.savedBytes = 0; // about: each window counts as what the last whole frame took more
     this.session = null;
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
-    const address = new URL(url, globalThis.location?.href);
-    address.protocol = address.protocol.replace(/^http/, "ws");
+    const address = socketAddress(url, globalThis.location?.href);
+    this.#home = this.#address = address;
     this.#every = mode === "every";
     const create = { mode, targets, detached_ttl_s: resumeSeconds, ...(model ? { model } : {}) };
     const makesSession = !address.pathname.includes("/sessions/");
-    this.#reconnect = typeof ticket === "string" ? null : (greeting) => this.#open(address, ticket, greeting);
+    this.#reconnect = typeof ticket === "string" ? null : (greeting) => this.#open(this.#address, ticket, greeting);
     this.#open(address, ticket, makesSession ? { create } : {});
   }
 
   #open(address, ticket, greeting) {
+    this.#greeting = greeting;
     this.#connectTimer = setTimeout(() => this.#giveUp("no answer from the server"), CONNECT_TIMEOUT_MS);
     if (ticket === null) this.#connect(address, SUBPROTOCOL, greeting);
     else this.#connectWith(ticket, address, greeting);
@@ -360,6 +381,7 @@ export class Lockon extends EventTarget {
       case "error":
         this.#sentAt.delete(message.seq);
         if (message.fatal) this.#fatal = message;
+        if (message.fatal && message.stream_url && this.#reconnect) return undefined; // it goes on there
         return this.#tell("error", message);
       case "credit":
         this.#credit = message;
@@ -387,7 +409,7 @@ export class Lockon extends EventTarget {
     this.#epoch = message.epoch;
     this.#credit = message.credit;
     this.#every = message.mode === "every";
-    this.#attempts = 0;
+    this.#attempts = this.#hops = 0;
     this.#ttlMs = message.resume_ttl_s * 1000;
     this.#mayResume(message.resume_token);
     this.#tell(first ? "open" : "resumed", message);
@@ -398,15 +420,29 @@ export class Lockon extends EventTarget {
   }
 
   /** Another server goes on with the session; not all clients shall come there at once. */
-  #leaveSoon({ resume_token: token, reconnect_after_ms: [low, high] }) {
+  #leaveSoon({ resume_token: token, reconnect_after_ms: [low, high], stream_url: url = null }) {
     this.#mayResume(token);
     const socket = this.#socket;
     const leave = () => {
       if (socket !== this.#socket || socket.readyState !== WebSocket.OPEN) return;
       socket.close(); // without bye, so that the session is kept
+      this.#left = true;
+      this.#address = (url && followed(this.#home, url)) ?? this.#home;
       this.#ended(1001, "");
     };
     setTimeout(leave, low + Math.random() * (high - low));
+  }
+
+  /** Goes to the server that the last one named as a better one; false if it named none. */
+  #followed() {
+    const url = this.#fatal?.stream_url;
+    if (!url || this.#closing || !this.#reconnect || ++this.#hops >= MOST_SERVERS) return false;
+    const address = followed(this.#socket.url, url);
+    if (!address) return false;
+    this.#fatal = null;
+    this.#address = address;
+    this.#reconnect(this.#greeting);
+    return true;
   }
 
   /** Tries to go on with the session on another socket; false if there is no use in that. */
@@ -422,8 +458,14 @@ export class Lockon extends EventTarget {
     } else if (now > this.#resume.until) {
       return false;
     }
+    const wait = this.#left ? 0 : this.#fatal?.retry_after_ms;
     this.#fatal = null;
-    const delay = Math.random() * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempts++);
+    // What one server said of another may be out of date: the first address is always left.
+    if (this.#attempts > 0) this.#address = this.#home;
+    const jitter = Math.random() * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempts);
+    const delay = wait === undefined ? jitter : wait + Math.min(jitter, wait / 4);
+    this.#attempts += 1;
+    this.#left = false;
     this.#retry = setTimeout(() => {
       this.#retry = null;
       this.#reconnect({ resume: { token: this.#resume.token, epoch: this.#epoch } });
@@ -452,7 +494,7 @@ export class Lockon extends EventTarget {
     clearTimeout(this.#connectTimer);
     clearTimeout(this.#retry);
     this.#retry = null;
-    if (this.#interrupted(code, reason)) return;
+    if (this.#followed() || this.#interrupted(code, reason)) return;
     this.#over = true;
     for (const op of [...this.#operations.keys()]) {
       this.#settle(op, (wait) => wait.reject(new LockonError("The stream was closed.", "closed")));

@@ -26,6 +26,7 @@ DOCUMENTS = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "client" / "README.md",
+    ROOT / "deploy" / "kubernetes" / "README.md",
 ]
 MAX_FILE_BYTES = 12_000_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from lockon_client import errors, images, messages, protocol
@@ -54,6 +55,31 @@ def test_an_unknown_state_reads_as_uncertain_and_an_unknown_type_as_nothing() ->
     assert isinstance(result, Result)
     assert result.targets[0].state is State.UNCERTAIN
     assert messages.parse('{"type":"news"}', 0, 0) is None
+
+
+LATER = {"field_of_a_later_version": {"a": 1}}
+CREDIT = {"frames": 4, "must": 8}
+# Of an earlier server, and of this one with what a later one may add.
+BOTH_WAYS = [
+    (
+        {"type": "welcome", "session": "s", "model": {"id": "m"}, "credit": CREDIT},
+        {"epoch": 2, "mode": "every", "targets": [{"id": "a"} | LATER], "resume_token": "t", "resume_ttl_s": 9},
+    ),
+    ({"type": "error", "code": "c"}, {"detail": "d", "fatal": True, "stream_url": "/n/2", "retry_after_ms": 5}),
+    (
+        {"type": "goaway", "reason": "of a later version"},
+        {"resume_token": "t", "reconnect_after_ms": [0, 5], "stream_url": "/n/2"},
+    ),
+    ({"type": "warning", "code": "of_a_later_version"}, {"detail": "d", "data": LATER}),
+]
+
+
+@pytest.mark.parametrize(("earlier", "added"), BOTH_WAYS)
+def test_messages_of_earlier_and_of_later_servers_are_read(earlier: dict[str, Any], added: dict[str, Any]) -> None:
+    old, new = (messages.parse(json.dumps(text), 0, 0) for text in (earlier, earlier | added | LATER))
+    assert old is not None
+    assert type(new) is type(old)
+    assert new != old
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"type":"result"}', '{"type":"ack","op":1'])

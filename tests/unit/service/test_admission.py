@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.engine.admission import HEADROOM, LEAST_FRAMES, UTILISATION, Costs, has_room
+from service.engine.admission import HEADROOM, LEAST_FRAMES, UTILISATION, Costs, room
 
 ROOM_S = UTILISATION * HEADROOM  # of one worker, each second
 
@@ -25,16 +25,16 @@ def test_one_hiccup_does_not_move_the_cost() -> None:
 
 
 def test_sessions_are_taken_until_their_promises_fill_the_workers() -> None:
-    taken = 0
-    while has_room([0.01] * taken, 0.01, workers=2, min_fps=5):
-        taken += 1
-    assert taken == int(2 * ROOM_S / (0.01 * 5))
+    most = int(2 * ROOM_S / (0.01 * 5))
+    for taken in range(most + 2):
+        assert room([0.01] * taken, 0.01, workers=2, min_fps=5) == max(0, most - taken)
 
 
 def test_a_first_session_is_taken_however_slow_the_machine_is() -> None:
-    assert has_room([], 10.0, workers=1, min_fps=5)
-    assert not has_room([10.0], 10.0, workers=1, min_fps=5)
+    assert room([], 10.0, workers=1, min_fps=5) == 1
+    assert room([10.0], 10.0, workers=1, min_fps=5) == 0
 
 
-def test_without_a_promise_there_is_always_room() -> None:
-    assert has_room([10.0] * 100, 10.0, workers=1, min_fps=0)
+def test_without_a_promise_or_a_known_cost_there_is_no_limit() -> None:
+    assert room([10.0] * 100, 10.0, workers=1, min_fps=0) is None
+    assert room([0.01], 0.0, workers=1, min_fps=5) is None

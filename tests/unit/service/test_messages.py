@@ -18,6 +18,13 @@ def test_the_smallest_hello_is_complete() -> None:
     assert message.create.targets[0].on_seq == "next"
 
 
+def test_a_client_that_speaks_a_later_version_as_well_is_understood() -> None:
+    message = read_message('{"type":"hello","versions":[2,1],"resume":{"token":"t"},"x_later":1}')
+    assert isinstance(message, Hello)
+    with pytest.raises(MessageInvalid, match="speaks 1"):
+        read_message('{"type":"hello","versions":[2]}')
+
+
 def test_an_operation_is_read() -> None:
     message = read_message('{"type":"target.add","op":"a","id":"cup","box":[1,2,3.5,4],"on_seq":7,"x_note":1}')
     assert isinstance(message, TargetAdd)

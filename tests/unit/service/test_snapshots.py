@@ -23,7 +23,17 @@ from models.tracker import Tracker
 from service.engine.decoding import HostDecoder
 from service.engine.models import Model
 from service.engine.session import Session
-from service.engine.snapshots import MAX_BYTES, SnapshotUnreadable, captured, packed, restore, revived, unpacked
+from service.engine.snapshots import (
+    MAX_BYTES,
+    VERSION,
+    SnapshotOfOtherVersion,
+    SnapshotUnreadable,
+    captured,
+    packed,
+    restore,
+    revived,
+    unpacked,
+)
 from service.engine.steps import Stepper
 from service.protocol.messages import CreateRequest, TargetRequest
 from service.settings import LimitSettings
@@ -139,16 +149,45 @@ def _changed(data: bytes, **fields: Any) -> bytes:
     return struct.pack("<4sHI", b"LKSN", 1, zlib.crc32(body)) + body
 
 
-def test_fields_of_later_versions_are_skipped() -> None:
+def test_what_a_later_release_adds_is_left_out() -> None:
     tracker = load_tracker("dummy")
     session = made(tracker, *two())
     followed(session, FILES[:2])
     data = saved(session)
     record = msgspec.msgpack.decode(data[10:])
     record["targets"][0]["tracker"]["mood"] = "good"
+    record["targets"][1]["state"] = "daydreaming"
     request = record["request"] | {"sound": True, "result": record["request"]["result"] | {"smell": True}}
-    later = _changed(data, request=request, targets=record["targets"], weather="fine")
-    assert followed(loaded(later, tracker), FILES[2:4]) == followed(session, FILES[2:4])
+    drops, rejections = record["drops"] | {"bored": 1}, record["rejections"] | {"ugly": 1}
+    changed = {"request": request, "targets": record["targets"], "drops": drops, "rejections": rejections}
+    again = loaded(_changed(data, **changed, weather="fine"), tracker)
+    assert [entry.state for entry in again.followed.values()] == [State.TRACKING, State.UNCERTAIN]
+    assert again.counters.view() == session.counters.view()
+    assert followed(again, FILES[2:4]) == followed(session, FILES[2:4])
+
+
+def test_what_an_earlier_release_did_not_save_is_as_in_a_new_session() -> None:
+    tracker = load_tracker("dummy")
+    session = made(tracker, *two())
+    followed(session, FILES[:2])
+    data = saved(session)
+    record = msgspec.msgpack.decode(data[10:])
+    for name in record.keys() - {"id", "owner", "model", "request", "epoch", "last_seq", "targets"}:
+        del record[name]
+    for target in record["targets"]:
+        del target["label"], target["lost_for_s"]
+    record["request"] = {"mode": "latest"}
+    body = msgspec.msgpack.encode(record)
+    again = loaded(struct.pack("<4sHI", b"LKSN", VERSION, zlib.crc32(body)) + body, tracker)
+    assert (again.last_seq, again.counters.received, again.followed["a"].label) == (2, 0, None)
+    assert followed(again, FILES[2:4]) == followed(session, FILES[2:4])
+
+
+@pytest.mark.parametrize("version", [VERSION - 1, VERSION + 1])
+def test_a_snapshot_of_another_version_is_for_servers_of_that_version(version: int) -> None:
+    data = saved(made(load_tracker("dummy")))
+    with pytest.raises(SnapshotOfOtherVersion, match=f"of version {version}; this server reads {VERSION}"):
+        unpacked(struct.pack("<4sH", b"LKSN", version) + data[6:])
 
 
 def test_damaged_foreign_and_endless_bytes_are_no_snapshots() -> None:

@@ -42,6 +42,7 @@ async def test_a_lease_keeps_others_out_until_it_is_given_back(ours: RedisStore,
     with pytest.raises(LeaseHeld) as held:
         await theirs.acquire("given", 0, 10, 60)
     assert 9 < held.value.left_s <= 10
+    assert held.value.node == await theirs.home("given") == "ours"
     assert await ours.save("given", 1, b"two", 0, 60)
     lease = await theirs.acquire("given", 0, 10, 60)
     assert lease is not None
@@ -58,6 +59,40 @@ async def test_who_comes_too_late_changes_nothing(ours: RedisStore, theirs: Redi
     assert (again.epoch, again.snapshot) == (3, b"one")
     await theirs.delete("late", 3)
     assert await theirs.acquire("late", 0, 10, 60) is None
+
+
+async def test_of_two_servers_in_one_epoch_the_one_that_the_store_knows_has_the_session(
+    ours: RedisStore, theirs: RedisStore
+) -> None:
+    # A server that cannot reach the store counts on by itself; another one, which can, comes to the same number.
+    await ours.save("both", 1, b"one", 0, 60)
+    assert await theirs.acquire("both", 0, 10, 60)
+    assert not await ours.save("both", 2, b"ours", 10, 60)
+    await ours.delete("both", 2)
+    assert await theirs.save("both", 2, b"theirs", 10, 60)
+
+
+async def test_a_session_may_be_placed_with_another_server_and_its_first_socket_be_anywhere(
+    ours: RedisStore, theirs: RedisStore
+) -> None:
+    await ours.place("placed", "theirs", b"new", 60)
+    assert await ours.home("placed") == "theirs"
+    lease = await ours.acquire("placed", 0, 10, 60)
+    assert lease is not None
+    assert (lease.epoch, lease.before, lease.snapshot) == (1, 0, b"new")
+    assert await theirs.home("nowhere") is None
+
+
+async def test_servers_see_the_notices_of_the_others_until_they_are_taken_down_or_run_out(
+    ours: RedisStore, theirs: RedisStore
+) -> None:
+    assert await ours.announce(b"{1}\n", 60) == {}
+    assert await theirs.announce(b"two", 0.05) == {"ours": b"{1}\n"}
+    while await ours.announce(b"one", 60):
+        pass
+    assert await theirs.announce(None, 60) == {"ours": b"one"}
+    assert await ours.announce(None, 60) == {}
+    assert await theirs.announce(b"two", 60) == {}
 
 
 async def test_an_epoch_is_above_what_the_server_itself_has_reached(ours: RedisStore) -> None:

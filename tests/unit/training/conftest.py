@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.unit.training.short_runs import short_recipe
+
 SOURCES = ("one/discs", "two/squares")
 
 
@@ -52,3 +54,9 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 add(tar, f"{number}_{item:03d}.webp", picture(rng, box))
                 add(tar, f"{number}_{item:03d}.json", json.dumps(description).encode())
     return folder
+
+
+@pytest.fixture
+def short(shards: Path, tmp_path: Path) -> Path:
+    """A recipe that a processor runs in a second."""
+    return short_recipe(shards, tmp_path / "short.toml")

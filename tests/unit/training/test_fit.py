@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from models.geometry import Box
-from models.package import load_tracker, read_package
+from models.package import WEIGHTS, find_package, load_tracker, read_package
 from models.runtimes.kinds import GraphFormat
 from training import checkpoint
 from training.export import export
@@ -110,6 +111,15 @@ def test_a_run_begins_with_the_averaged_weights_of_another_and_counts_its_pairs(
     assert [stage["recipe"]["fit"]["start"] for stage in second["stages"]] == ["", str(trained)]
 
 
+def test_a_run_begins_with_the_weights_of_a_package(recipe: Path, tmp_path: Path) -> None:
+    shipped = find_package("siamfcpp_light")
+    still = changed(recipe, tmp_path / "still.toml", start=f'"{shipped.folder}"', learning_rate=0.0)
+    content = checkpoint.load(train(still, tmp_path / "run", steps=1))
+    key = "head.fuse.0.0.weight"
+    assert torch.equal(content["network"][key], load_file(shipped.file(WEIGHTS))[key])
+    assert content["pairs"] == 4
+
+
 def test_a_changed_recipe_is_told_in_the_checkpoint(recipe: Path, tmp_path: Path) -> None:
     train(recipe, tmp_path / "run", steps=1)
     slower = changed(recipe, tmp_path / "slower.toml", learning_rate=1e-5)
@@ -152,7 +162,7 @@ def test_a_run_tells_its_pace_and_losses(recipe: Path, tmp_path: Path, capsys: p
     told = capsys.readouterr().err
     assert re.search(
         r"step 2/4  [\d.]+ pairs/s  data wait \d+%  loss [\d.]+ \(score [\d.]+, box [\d.]+\)  IoU [\d.]+  "
-        r"gradient [\d.]+  rate 1\.00  \d+ min left",
+        r"gradient [\d.]+  rate 1  memory [\d.]+ GB  \d+ min left",
         told,
     ), told
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from models.grids import cell_centres
+from training.fit_recipe import Phase, Shape
 from training.losses import Losses, Weights, iou_and_giou, mean_losses, tracking_loss, zones
-from training.schedule import rate_at
+from training.schedule import phase_rate, rate_at
 
 GRID = torch.from_numpy(cell_centres(224, 28, 8).cells.copy()).reshape(2, 28, 28)
 WEIGHTS = Weights(score=2.0, box=2.0)
@@ -80,3 +81,14 @@ def test_losses_of_parts_are_averaged() -> None:
     mean = mean_losses([first, second])
     assert [mean.total, mean.score, mean.box] == [2, 3, 4]
     assert mean.mean_iou.item() == pytest.approx(0.6)
+
+
+def test_phases_follow_each_other_and_the_last_one_stays() -> None:
+    phases = (
+        Phase(Shape.LINEAR, epochs=1, first=1.0, last=3.0, each_step=True),
+        Phase(Shape.GEOMETRIC, epochs=3, first=8.0, last=2.0, reaches_last=True),
+        Phase(Shape.COSINE, epochs=2, first=2.0, last=1.0),
+        Phase(Shape.CONSTANT, epochs=1, first=0.5, last=0.5),
+    )
+    rates = [phase_rate(phases, step, 2) for step in range(16)]
+    assert rates == pytest.approx([1, 2, 8, 8, 4, 4, 2, 2, 2, 2, 1.5, 1.5, 0.5, 0.5, 0.5, 0.5])

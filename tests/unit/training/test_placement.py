@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.crops import context_side
+from models.geometry import Box
 from training.datasets.sources import DataSet, read_source
-from training.recipe import Recipe, read_recipe
+from training.placement import placed
+from training.recipe import Motion, Recipe, read_recipe
 from training.sampling import Mix, PairSampler
 
 RECIPE = Path(__file__).parents[3] / "training" / "recipes" / "siamfcpp_light.toml"
@@ -24,7 +27,8 @@ def data(shards: Path) -> DataSet:
 def calm() -> Recipe:
     """The shipped recipe without anything that changes pixels or positions."""
     recipe = read_recipe(RECIPE)
-    augment = dataclasses.replace(recipe.augment, **{field.name: 0.0 for field in dataclasses.fields(recipe.augment)})
+    none = {field.name: 0.0 for field in dataclasses.fields(recipe.augment) if field.name != "motion"}
+    augment = dataclasses.replace(recipe.augment, **none)
     return dataclasses.replace(recipe, augment=augment, data=dataclasses.replace(recipe.data, negative_share=0.0))
 
 
@@ -66,3 +70,28 @@ def test_a_transplanted_target_keeps_its_middle_and_loses_its_surroundings(data:
     x0, y0, x1, y1 = crops[0].boxes[0].astype(int)
     outside[y0 - 8 : y1 + 8, x0 - 8 : x1 + 8] = False
     assert np.abs(here - there)[outside].mean() > 5
+
+
+def test_stretched_targets_have_the_sides_and_shifts_of_pysots_regions(calm: Recipe) -> None:
+    recipe = dataclasses.replace(calm.augment, motion=Motion.STRETCHED, shift=0.25, scale=0.18)
+    rng = np.random.default_rng(0)
+    drawn = [placed(Box(0, 0, 40, 30), calm.model.crop, recipe, rng) for _ in range(500)]
+    wide = np.array([place.scale * np.sqrt(place.aspect) for place in drawn])
+    high = np.array([place.scale / np.sqrt(place.aspect) for place in drawn])
+    for sides in (wide, high):
+        assert 1 / 1.18 <= sides.min() < 0.86
+        assert 1.2 < sides.max() <= 1 / 0.82
+    assert abs(np.corrcoef(wide, high)[0, 1]) < 0.15
+    assert np.abs([place.dx / side for place, side in zip(drawn, wide, strict=True)]).max() <= 0.25
+
+
+def test_zoomed_targets_stay_whole_within_the_crop(calm: Recipe) -> None:
+    recipe = dataclasses.replace(calm.augment, motion=Motion.ZOOMED, shift=0.45, scale=0.3)
+    crop, rng = calm.model.crop, np.random.default_rng(0)
+    for box in (Box(0, 0, 40, 30), Box(0, 0, 200, 4)):
+        share = np.array([box.w, box.h]) * crop.template_size / context_side(box.size, crop.context_amount)
+        for _ in range(200):
+            place = placed(box, crop, recipe, rng)
+            assert 1 / 1.3 <= place.scale <= 1.3
+            reach = np.abs([place.dx, place.dy]) * crop.search_size + share * place.scale / 2
+            assert (reach <= crop.search_size / 2 + 1e-6).all()

@@ -1,0 +1,1 @@
+"""Published benchmarks: sequences, protocols, metrics, result files and reports. Needs no torch."""

@@ -1,0 +1,106 @@
+"""Result files in the layouts that the official toolkits and servers read, and the archives that servers take."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.benchmarks.protocols import Outcome
+from training.benchmarks.regions import Region
+from training.benchmarks.sequences import Benchmark, BenchmarkSequence, Protocol
+from training.benchmarks.trajectories import read_confidences, read_trajectory, write_trajectory
+from training.datasets.tracks import DataInvalid
+
+_FOLDERS = {Protocol.SUPERVISED: "baseline", Protocol.LONG_TERM: "longterm"}
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFiles:
+    """Where one sequence's results lie. All but `boxes` may be None: the benchmark has no such file."""
+
+    boxes: Path
+    times: Path
+    confidences: Path | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the sequence is done: its boxes are written last."""
+        return self.boxes.is_file()
+
+
+def result_files(benchmark: Benchmark, folder: Path, name: str) -> ResultFiles:
+    """The files of the sequence `name` in a tracker's folder."""
+    if benchmark.protocol is not Protocol.OPE:
+        stem = folder / _FOLDERS[benchmark.protocol] / name / f"{name}_001"
+        confidences = stem.with_name(f"{stem.name}_confidence.value")
+        kept = confidences if benchmark.protocol is Protocol.LONG_TERM else None
+        return ResultFiles(stem.with_name(f"{stem.name}.txt"), stem.with_name(f"{stem.name}_time.value"), kept)
+    if benchmark.name == "got10k":
+        return ResultFiles(folder / name / f"{name}_001.txt", folder / name / f"{name}_time.txt")
+    return ResultFiles(folder / f"{name}.txt", folder / "times" / f"{name}_time.txt")
+
+
+def write_outcome(files: ResultFiles, outcome: Outcome) -> None:
+    """Writes all files of a sequence; the boxes appear last, and complete or not at all."""
+    for path in (files.boxes, files.times):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    files.times.write_text("".join(f"{value:.8f}\n" for value in outcome.times_s), encoding="utf-8")
+    if files.confidences is not None:
+        lines = ("" if math.isnan(value) else f"{value:.6f}" for value in outcome.confidences)
+        files.confidences.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    draft = files.boxes.with_name(f".{files.boxes.name}")
+    write_trajectory(draft, outcome.trajectory)
+    draft.replace(files.boxes)
+
+
+def read_regions(files: ResultFiles, sequence: BenchmarkSequence) -> list[Region]:
+    """The result of each frame; raises DataInvalid where the file is missing or has another number of lines."""
+    trajectory = read_trajectory(files.boxes)
+    if len(trajectory) != len(sequence):
+        raise DataInvalid(f"{files.boxes}: {len(trajectory)} results for {len(sequence)} frames")
+    return trajectory
+
+
+def read_result_boxes(files: ResultFiles, sequence: BenchmarkSequence) -> NDArray[np.float64]:
+    """(N, 4) boxes of a one-pass result."""
+    regions = read_regions(files, sequence)
+    if wrong := [number for number, region in enumerate(regions, 1) if len(region) != 4]:
+        raise DataInvalid(f"{files.boxes}, line {wrong[0]}: is no box of four numbers")
+    return np.array(regions)
+
+
+def read_result_confidences(files: ResultFiles, sequence: BenchmarkSequence) -> NDArray[np.float64]:
+    """(N,) the tracker's scores, NaN where there is none."""
+    assert files.confidences is not None, "only long-term results have confidences"
+    return np.array(read_confidences(files.confidences, len(sequence)))
+
+
+def frames_per_second(files: ResultFiles) -> float | None:
+    """Frames a second of the tracker's calls after the first; None where no times were written."""
+    if not files.times.is_file():
+        return None
+    times = np.loadtxt(files.times, delimiter=",", ndmin=2)[1:, 0]
+    followed = times[times > 0]
+    return float(len(followed) / followed.sum()) if len(followed) else None
+
+
+def write_archive(benchmark: Benchmark, folder: Path, names: Sequence[str], archive: Path) -> None:
+    """A zip for the benchmark's server: GOT-10k's has boxes and times in a folder for each sequence, TrackingNet's has
+    the boxes alone, all at its root. Raises DataInvalid unless every sequence is there: servers score what is missing
+    as 0, and say nothing."""
+    listed = [result_files(benchmark, folder, name) for name in names]
+    if missing := [files.boxes for files in listed if not files.complete]:
+        raise DataInvalid(f"{missing[0]}: is missing, as are {len(missing) - 1} more of {len(listed)} results")
+    draft = archive.with_name(f".{archive.name}")
+    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:
+        for files in listed:
+            wanted = (files.boxes, files.times) if benchmark.name == "got10k" else (files.boxes,)
+            for path in wanted:
+                packed.write(path, path.relative_to(folder).as_posix())
+    draft.replace(archive)

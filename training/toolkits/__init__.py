@@ -1,0 +1,1 @@
+"""Lockon as a tracker of other people's evaluation toolkits."""
