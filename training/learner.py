@@ -72,9 +72,10 @@ class Learner:
         losses = torch.stack([self._learn(part, last=part is parts[-1], count=len(parts)) for part in parts]).mean(0)
         self._scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self._learning(), self._fit.gradient_clip or math.inf).item()
-        # Scaled losses overflow now and then: the scaler leaves such a step out and takes a smaller scale.
-        if not math.isfinite(norm) and not self._scaler.is_enabled():
-            raise NotFinite(f"the gradient's norm is {norm}")
+        if not math.isfinite(norm):
+            if not self._scaler.is_enabled():
+                raise NotFinite(f"the gradient's norm is {norm}")
+            norm = 0.0  # a scaled loss overflows now and then: the scaler leaves the step out and takes a smaller scale
         self._scaler.step(self.optimiser)
         self._scaler.update()
         return Losses(*mean_over_processes(losses)), norm

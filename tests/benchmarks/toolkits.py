@@ -61,7 +61,7 @@ def main() -> None:
     """Prints a table for each benchmark; ends with 1 if a number of the same files differs by more than 5e-7."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environment", type=Path, default=Path(tempfile.gettempdir()) / "lockon-toolkits")
-    environment = parser.parse_args().environment
+    environment = parser.parse_args().environment.resolve()
     if not (environment / "bin" / "vot").is_file():
         make_environment(environment)
     with tempfile.TemporaryDirectory() as scratch:

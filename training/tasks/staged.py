@@ -75,15 +75,14 @@ class StagedTask:
         started = set(self._starts[:stage])
         pairs = zip(self._fit.groups, self._members, strict=True)
         learning = {id(each) for group, members in pairs if group.from_epoch in started for each in members}
+        self.network.train()
         for module in self.network.modules():
-            own = list(module.parameters(recurse=False))
-            learns = any(id(each) in learning for each in own)
             is_norm = isinstance(module, nn.BatchNorm2d)
-            if is_norm and self._fit.norms is Norms.LEARN:
-                learns = True
-            for each in own:
-                each.requires_grad_(learns and (id(each) in learning or is_norm))
-            module.train(learns) if is_norm else module.train()
+            goes_on = is_norm and self._fit.norms is Norms.LEARN
+            for each in module.parameters(recurse=False):
+                each.requires_grad_(goes_on or id(each) in learning)
+            if is_norm:
+                module.train(goes_on or id(module.weight) in learning)
 
     def forgets(self, stage: int) -> bool:
         """As the recipe says."""
