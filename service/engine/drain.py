@@ -36,15 +36,20 @@ class Drain:
         self._asked: deque[tuple[float, Session]] = deque()
 
     def begin(self, now_s: float) -> None:
-        """No new sockets and sessions from now on; those that are there will be asked to leave, one after another."""
+        """No new sockets and sessions from now on. Those that can go on elsewhere will be asked to leave, one after
+        another; the others are told at once."""
         self._registry.draining = True
         self._fleet.hurry()
         self._ends_s = now_s + self._limit_s
         first_s = now_s + min(LONGEST_NOTICED_S, self._limit_s * NOTICED_SHARE)
         window_s = min(LONGEST_WINDOW_S, self._limit_s * WINDOW_SHARE)
         attached = [session for session in self._registry.all() if session.outbox is not None]
-        gap_s = window_s / max(1, len(attached))
-        self._asked.extend((first_s + i * gap_s, session) for i, session in enumerate(attached))
+        leaving = [session for session in attached if self._resumption.outlives_server(session)]
+        for session in attached:
+            if session not in leaving:  # it ends here, and has until then
+                self._ask(session, now_s)
+        gap_s = window_s / max(1, len(leaving))
+        self._asked.extend((first_s + i * gap_s, session) for i, session in enumerate(leaving))
         _log.info("draining", kind="draining", sessions=len(self._registry), seconds=self._limit_s)
 
     def go_on(self, now_s: float) -> bool:

@@ -2,46 +2,82 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+
 import pytest
 
 from service.engine.drain import Drain
 from service.engine.fleet import Fleet
+from service.engine.keeper import Keeper
 from service.engine.outbox import Outbox
 from service.engine.registry import Draining, Registry
 from service.engine.resume import Resumption
+from service.engine.session import Session
 from service.protocol.messages import CreateRequest
+from service.store.redis import RedisStore
+from tests.redis_server import RedisServer, redis_or_skip
 from tests.unit.service.serving import new_registry
+from tests.waiting import until
 
 registry = pytest.fixture(new_registry)
 
 
-async def test_clients_are_asked_to_leave_spread_over_the_window_and_waited_for_until_the_end(
-    registry: Registry,
-) -> None:
-    sessions = [registry.create(CreateRequest()) for _ in range(10)]
-    outboxes = [Outbox(8) for _ in sessions]
-    for session, outbox in zip(sessions, outboxes, strict=True):
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    yield from redis_or_skip()
+
+
+@pytest.fixture
+async def keeper(redis: RedisServer, registry: Registry) -> AsyncIterator[Keeper]:
+    """One that knows that the store is there."""
+    store = RedisStore(redis.url, "ours", 5.0)
+    keeper = Keeper(store, registry, 60.0)
+    task = asyncio.create_task(keeper.run())
+    await until(lambda: keeper.up)
+    yield keeper
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    await store.close()
+
+
+def _attached(registry: Registry, count: int, ttl_s: int) -> list[tuple[Session, Outbox]]:
+    made = [(registry.create(CreateRequest(detached_ttl_s=ttl_s)), Outbox(8)) for _ in range(count)]
+    for session, outbox in made:
         session.attach(outbox, 0.0)
+    return made
+
+
+async def test_clients_that_can_go_on_elsewhere_are_asked_to_one_after_another_and_the_others_told_at_once(
+    registry: Registry, keeper: Keeper
+) -> None:
+    leaving, ending = _attached(registry, 10, 60), _attached(registry, 2, 0)
     fleet = Fleet(None, registry, "1")
-    drain = Drain(registry, Resumption(registry, fleet), fleet, 10.0)
+    drain = Drain(registry, Resumption(registry, fleet, keeper), fleet, 10.0)
     drain.begin(0.0)
     with pytest.raises(Draining):
         registry.check_stays()
+    for _, outbox in ending:
+        told = await outbox.get()
+        assert isinstance(told, dict)
+        assert (told["reason"], told["deadline_ms"], told["resume_token"]) == ("draining", 10000, None)
     asked = []
     for now_s in (0.9, 1.0, 2.9, 4.9, 6.0):
         assert not drain.go_on(now_s)
-        asked.append(sum(len(outbox) for outbox in outboxes))
+        asked.append(sum(len(outbox) for _, outbox in leaving))
     assert asked == [0, 1, 5, 10, 10]
-    message = await outboxes[0].get()
+    message = await leaving[0][1].get()
     assert isinstance(message, dict)
-    assert (message["reason"], message["resume_token"]) == ("draining", None)
-    for session in sessions:
+    assert message["resume_token"] is not None
+    for session, _ in leaving + ending:
         session.detach(6.0)
     assert drain.go_on(6.0)
 
 
 async def test_whoever_stays_is_not_waited_for_beyond_the_limit(registry: Registry) -> None:
-    registry.create(CreateRequest()).attach(Outbox(8), 0.0)
+    _attached(registry, 1, 60)
     fleet = Fleet(None, registry, "1")
     drain = Drain(registry, Resumption(registry, fleet), fleet, 10.0)
     drain.begin(0.0)
