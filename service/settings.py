@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.runtimes.kinds import Precision, RuntimeKind
+from service.cores import usable_cores
 
 ENV_PREFIX = "LOCKON_"
 CONFIG_VARIABLE = "LOCKON_CONFIG"
@@ -212,11 +213,12 @@ class EngineSettings(_Section):
     """How frames are worked off."""
 
     workers: int = Field(
-        default_factory=lambda: max(1, (os.cpu_count() or 1) - 1),
+        default_factory=usable_cores,
         ge=1,
         le=256,
-        description="Threads that decode and track; by default all cores but one, which the sockets need",
-        json_schema_extra={"shown": "cores - 1"},
+        description="Threads that decode and track; by default one for each core that the process, or its container, "
+        "may use. The sockets take a few percent of one",
+        json_schema_extra={"shown": "cores"},
     )
     max_batch: int = Field(
         default=64,
