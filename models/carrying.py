@@ -69,7 +69,7 @@ class Carrier:
         target.box, target.place = box, _moved(target.place, dx, dy)
         target.carry = carry._replace(frames=carry.frames + 1)
         target.frames += 1
-        target.time_s = picture.time_s
+        # `time_s` stays that of the last look: what the next one says counts for the time since then.
         return replace(carry.estimate, box=box, search=Search.CARRIED)
 
     def looked(self, target: Target, frame: FrameLike, before: Box, estimate: Estimate) -> None:

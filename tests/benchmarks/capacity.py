@@ -5,7 +5,7 @@
     python -m tests.benchmarks.capacity --rounds 2 --frames 10
 
 Subjects: Lockon with full decode, with region decode and with windows cut by the client, and the last two with a
-cadence of 6 (the network looks at one frame in six at least); OpenCV's TrackerNano and an
+cadence (the network looks at one frame in four at least); OpenCV's TrackerNano and an
 eager torch loop, both with `cv2.imdecode`, without any network connection and one process per stream.
 CPU ms: all threads of the server's process for one frame; `x Nano` is the median over the rounds of TrackerNano's in
 the same round divided by it. The films have search windows of 15, 30 and 50 % of the frame's width, in equal parts.
@@ -136,7 +136,7 @@ def peer(name: str, kind: Callable[[Path], Any], folder: Path, films: Sequence[S
 
 @contextmanager
 def subjects(
-    names: Sequence[str], films: Sequence[Shots], runtimes: Sequence[str], workers: int
+    names: Sequence[str], films: Sequence[Shots], runtimes: Sequence[str], workers: int, cadence: int
 ) -> Iterator[list[Subject]]:
     """Everything that is compared, ready."""
     with ExitStack() as stack:
@@ -158,8 +158,8 @@ def subjects(
                     lockon(f"{title}, full decode", whole, name, films, windows=False),
                     lockon(f"{title}, region decode", server, name, films, windows=False),
                     lockon(f"{title}, client windows", server, name, films, windows=True),
-                    lockon(f"{title}, region, cadence 6", server, name, films, windows=False, cadence=6),
-                    lockon(f"{title}, windows, cadence 6", server, name, films, windows=True, cadence=6),
+                    lockon(f"{title}, region, cadence {cadence}", server, name, films, windows=False, cadence=cadence),
+                    lockon(f"{title}, windows, cadence {cadence}", server, name, films, windows=True, cadence=cadence),
                 ]
         yield chosen
 
@@ -227,6 +227,7 @@ def main() -> None:
     options.add_argument("--models", nargs="+", default=["nanotrack_v2", "nanotrack_v3", DEFAULT_MODEL])
     options.add_argument("--runtimes", nargs="+", default=["auto"], help="e.g. onnxruntime openvino openvino-bf16")
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of Lockon; by default one a core")
+    options.add_argument("--cadence", type=int, default=4, help="of the rows that have one")
     options.add_argument("--rounds", type=int, default=9)
     options.add_argument("--frames", type=int, default=40, help="frames of each film in a turn")
     options.add_argument("--kb", type=float, default=100.0, help="size of a frame's file")
@@ -239,7 +240,7 @@ def main() -> None:
     order = random.Random(1)
     cores = os.cpu_count() or 1
     lives: dict[str, tuple[int, float]] = {}
-    with subjects(chosen.models, films, chosen.runtimes, chosen.workers) as everything:
+    with subjects(chosen.models, films, chosen.runtimes, chosen.workers, chosen.cadence) as everything:
         compared = [one for one in everything if chosen.only in one.name or one.name == NANO]
         samples: dict[str, list[Sample]] = {subject.name: [] for subject in compared}
         for _ in range(chosen.rounds):
