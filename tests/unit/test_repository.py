@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from service.api.problems import STATUS
 from service.cli import app
 from service.protocol.header import HEADER_BYTES, FrameRejected, Kind, Reason, read_header
-from service.settings import settings_page
+from service.settings_page import settings_page
 from service.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]

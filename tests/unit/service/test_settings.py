@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import SettingsInvalid, load_settings, settings_page
+from service.settings import SettingsInvalid, load_settings
+from service.settings_page import settings_page
 
 
 def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,4 +47,4 @@ def test_unknown_names_and_bad_values_are_refused(tmp_path: Path, monkeypatch: p
 
 def test_the_documented_table_is_up_to_date() -> None:
     page = Path(__file__).parents[3] / "docs" / "settings.md"
-    assert page.read_text(encoding="utf-8") == settings_page(), "run python -m service.settings"
+    assert page.read_text(encoding="utf-8") == settings_page(), "run python -m service.settings_page"
