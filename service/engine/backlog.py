@@ -30,6 +30,11 @@ class Backlog:
         """Compressed bytes that wait."""
         return self._must_bytes + (len(self._newest.image) if self._newest else 0)
 
+    @property
+    def newest_s(self) -> float | None:
+        """When the frame came that is next, on the server's clock; None if it is not an ordinary one."""
+        return None if self._must or self._newest is None else self._newest.received_s
+
     def put(self, frame: Frame, *, must: bool) -> Frame | None:
         """Takes a frame in; returns the older ordinary frame that it replaces. Raises QueueFull."""
         if must:

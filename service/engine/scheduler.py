@@ -1,4 +1,5 @@
-"""Who is next: the least recently served sessions first, one frame of each, grouped by model. No timer
+"""Who is next: the least recently served sessions first, one frame of each, grouped by model; of the first few the one
+with the newest frame, since a frame that is about to be replaced by a newer one is the oldest answer of all. No timer
 gathers batches; one waits only for the next frame of a session that has a `max_fps`."""
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ from service.engine.workers import Batch, Workers
 _log = structlog.get_logger("lockon.engine")
 
 
+CHOICE = 3
+"""From so many of those whose turn it is the one with the newest frame is taken."""
+PATIENCE = 2
+"""How often in a row a session may be passed over for a newer frame of another."""
+
+
 class BatchMeter(Protocol):
     """Takes note of every batch."""
 
@@ -36,6 +43,7 @@ class Scheduler:
         self._ready: defaultdict[Model, list[tuple[int, int, Session]]] = defaultdict(list)
         self._queued: set[str] = set()
         self._served: dict[str, int] = {}
+        self._passed: dict[str, int] = {}
         self._numbers = itertools.count()
         self._out: dict[str, Session] = {}
         self._later: dict[str, asyncio.TimerHandle] = {}
@@ -53,6 +61,7 @@ class Scheduler:
     def forget(self, session: Session) -> None:
         """The session is closed."""
         self._served.pop(session.id, None)
+        self._passed.pop(session.id, None)
         if session.id in self._later:
             self._later.pop(session.id).cancel()
 
@@ -101,7 +110,7 @@ class Scheduler:
         ready = self._ready[model]
         room = model.curve.largest
         while ready and len(jobs) < sessions and (not jobs or _targets(ready[0][2]) <= room):
-            _, _, session = heapq.heappop(ready)
+            session = self._next(ready, room)
             self._queued.discard(session.id)
             job = self._job_of(session)
             if job is not None:
@@ -112,6 +121,24 @@ class Scheduler:
         if not ready:
             del self._ready[model]
         return jobs
+
+    def _next(self, ready: list[tuple[int, int, Session]], room: int) -> Session:
+        """Takes out the session that is next: the first one, or one soon after it that has no more targets than `room`
+        and a newer frame."""
+        first = [heapq.heappop(ready) for _ in range(min(CHOICE, len(ready)))]
+        chosen, newest_s = 0, first[0][2].newest_s
+        if newest_s is not None and self._passed.get(first[0][2].id, 0) < PATIENCE:
+            for index, (_, _, session) in enumerate(first):
+                came_s = session.newest_s
+                if came_s is not None and came_s > newest_s and _targets(session) <= room:
+                    chosen, newest_s = index, came_s
+        for _, _, session in first[:chosen]:
+            self._passed[session.id] = self._passed.get(session.id, 0) + 1
+        session = first.pop(chosen)[2]
+        for entry in first:
+            heapq.heappush(ready, entry)
+        self._passed.pop(session.id, None)
+        return session
 
     def _job_of(self, session: Session) -> Job | None:
         # This may run in another session's reader: a fault must not reach it.

@@ -96,6 +96,11 @@ class Session:
         return len(self._backlog) + (self._job is not None and self._job.frame is not None)
 
     @property
+    def newest_s(self) -> float | None:
+        """When the ordinary frame came that is next, on the server's clock; None if something else is next."""
+        return None if len(self._operations) else self._backlog.newest_s
+
+    @property
     def held_bytes(self) -> int:
         """Compressed bytes that the session keeps."""
         return self._backlog.bytes + self._ring.bytes

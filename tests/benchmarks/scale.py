@@ -5,6 +5,7 @@
     python -m tests.benchmarks.scale overload     # four times what the machine can do: ages, evenness
     python -m tests.benchmarks.scale growth       # resident memory over 100,000 frames of sessions that come and go
     python -m tests.benchmarks.scale lasting      # the same of one session, with small frames and no network
+    python -m tests.benchmarks.scale handshakes   # sockets that come one right after the other, and a session with each
 
 720p frames of about 100 kB. Active sessions send one frame at a time each, so that the server always has work.
 """
@@ -156,6 +157,26 @@ def lasting(frames: int) -> Table:
         return _grown(server, frames, some)
 
 
+def handshakes(count: int) -> Table:
+    """Sockets alone, and sockets whose hello makes a session."""
+    shown = Table("", "sockets", "a second", "CPU ms each")
+    hello = {"type": "hello", "create": {}}
+    with lockon_server(["dummy"], {}) as server:
+        for name, greeting in (("upgrade alone", None), ("with a session", hello)):
+            before, began = server.cpu_s(), perf_counter()
+            wires = []
+            for _ in range(count):
+                wires.append(Wire(*server.address, path="/v1/stream"))
+                if greeting is not None:
+                    wires[-1].say(greeting)
+                    wires[-1].hear()
+            seconds, spent_s = perf_counter() - began, sum(server.spent_s(before))
+            for wire in wires:
+                wire.close()
+            shown.add_row(name, str(count), f"{count / seconds:.0f}", f"{spent_s / count * 1e3:.2f}")
+    return shown
+
+
 def _grown(server: LockonServer, frames: int, some: Callable[[], int]) -> Table:
     """Lets `some` frames be answered until there were so many; looks ten times. The first tenth is not in the slope."""
     shown = Table("frames", "resident MiB")
@@ -181,9 +202,9 @@ def resident_kib(server: LockonServer) -> int:
 def main() -> None:
     """Measures what the command line names and prints a table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("what", choices=("sessions", "targets", "overload", "growth", "lasting"))
+    options.add_argument("what", choices=("sessions", "targets", "overload", "growth", "lasting", "handshakes"))
     options.add_argument("--model", default=DEFAULT_MODEL)
-    options.add_argument("--frames", type=int, help="frames to measure over: 512, 100, or 100000")
+    options.add_argument("--frames", type=int, help="frames to measure over: 512, 100, or 100000; sockets: 500")
     options.add_argument("--seconds", type=float, default=20.0, help="length of the overload")
     chosen = options.parse_args()
     films = [embedded(SHARED / "data" / "eval" / name, share, 100_000, 60) for name, share in SHARES.items()]
@@ -193,6 +214,7 @@ def main() -> None:
         "overload": lambda: overload(chosen.model, films, chosen.seconds),
         "growth": lambda: growth(chosen.model, films, chosen.frames or 100_000),
         "lasting": lambda: lasting(chosen.frames or 100_000),
+        "handshakes": lambda: handshakes(chosen.frames or 500),
     }
     console = Console(width=160)
     console.print(measures[chosen.what]())
