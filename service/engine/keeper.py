@@ -17,7 +17,7 @@ import structlog
 from service.engine.registry import Registry
 from service.engine.session import Session
 from service.engine.snapshots import Record, captured, packed
-from service.store.port import Lease, LeaseHeld, SessionStore, StoreAway
+from service.store.port import Lease, LeaseHeld, RecordGone, SessionStore, StoreAway
 
 TICK_S = 0.1
 SAVED_EVERY_S = 2.0
@@ -51,6 +51,10 @@ class _Kept:
         """The session is certainly ours until then."""
         self.ours_until_s = until_s
         self.tell()
+
+    def forgotten(self) -> None:
+        """The store knows nothing of the session any more: it is written anew."""
+        self.saved_s, self.renewed_s, self.mark, self.done_seq = float("-inf"), float("-inf"), None, -1
 
     def tell(self) -> None:
         """Something may have changed for those who wait for `news`."""
@@ -97,7 +101,7 @@ class Keeper:
     async def release(self, session_id: str, epoch: int) -> None:
         """Gives back the lease of a session that cannot be had here after all."""
         self._kept.pop(session_id, None)
-        with suppress(StoreAway):  # it runs out by itself
+        with suppress(StoreAway, RecordGone):  # it runs out by itself
             await self._timed("save", self._store.save(session_id, epoch, None, 0.0, 0.0))
 
     async def place(self, session: Session, node: str) -> None:
@@ -233,8 +237,12 @@ class Keeper:
         ttl_s = self._registry.ttl_s(session) + GRACE_S
         snapshot = None if record is None else packed(record)
         began_s = perf_counter()
-        saved = self._store.save(session.id, epoch, snapshot, lease_s, ttl_s)
-        if await self._timed("save", saved):
+        try:
+            saved = await self._timed("save", self._store.save(session.id, epoch, snapshot, lease_s, ttl_s))
+        except RecordGone:
+            kept.forgotten()
+            return
+        if saved:
             kept.renewed_s = began_s
             if session.epoch == epoch:  # not that of another socket by now, which has acquired a lease of its own
                 kept.ours(began_s + lease_s if lease_s else float("inf"))
@@ -247,7 +255,7 @@ class Keeper:
         self._registry.metrics.store_up(up=True)
         # It may have been emptied: everything is written anew.
         for kept in self._kept.values():
-            kept.saved_s, kept.renewed_s, kept.mark, kept.done_seq = float("-inf"), float("-inf"), None, -1
+            kept.forgotten()
         _log.info("the session store is there", kind="store_up")
 
     async def _missed(self, error: StoreAway) -> None:

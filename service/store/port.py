@@ -19,6 +19,10 @@ class LeaseHeld(Exception):
         self.left_s = left_s
 
 
+class RecordGone(Exception):
+    """The store has nothing of a session that was to be renewed: it was emptied, and wants a snapshot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A session that is ours now, in `epoch`; `before` is the epoch that the store knew, `snapshot` what was saved."""
@@ -42,7 +46,7 @@ class SessionStore(Protocol):
     async def save(self, session: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float) -> bool:
         """Saves the session and renews our lease, or gives it back with `lease_s` 0; without a snapshot the old one
         stays, with `ttl_s` 0 the time that it is kept. False, and nothing is changed, if another server has it in that
-        epoch or a later one."""
+        epoch or a later one. Raises RecordGone where there is no old one."""
 
     async def place(self, session: str, node: str, snapshot: bytes, ttl_s: float) -> None:
         """Saves a session that has had no socket yet and that the server `node` is to have; nobody has its lease."""

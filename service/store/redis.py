@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from service.store.port import Lease, LeaseHeld, StoreAway
+from service.store.port import Lease, LeaseHeld, RecordGone, StoreAway
 
 CONNECTIONS = 8
 _NOTICES = "replicas"
@@ -23,7 +23,7 @@ _ACQUIRE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local epoch, node, lease = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'node', 'lease'))
-if not epoch then return {0} end
+if not epoch or redis.call('HEXISTS', KEYS[1], 'snapshot') == 0 then return {0} end
 if node ~= ARGV[1] and tonumber(lease) > now then return {-1, node, tonumber(lease) - now} end
 local next = math.max(tonumber(epoch), tonumber(ARGV[2])) + 1
 redis.call('HSET', KEYS[1], 'epoch', next, 'node', ARGV[1], 'lease', now + ARGV[3])
@@ -38,6 +38,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local epoch, node = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'node'))
 local later = tonumber(epoch or 0) - tonumber(ARGV[2])
 if later > 0 or (later == 0 and node and node ~= ARGV[1]) then return 0 end
+if ARGV[5] == '' and redis.call('HEXISTS', KEYS[1], 'snapshot') == 0 then return -1 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'node', ARGV[1], 'lease', now + ARGV[3])
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'snapshot', ARGV[5]) end
 if tonumber(ARGV[4]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
@@ -112,9 +113,14 @@ class RedisStore:
         return Lease(epoch, more[0], more[1]) if epoch else None
 
     async def save(self, session: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float) -> bool:
-        """Saves the session and renews or returns the lease; False if it belongs to another server."""
+        """Saves the session and renews or returns the lease; False if it belongs to another server.
+
+        Raises RecordGone."""
         arguments = (self.node, epoch, _ms(lease_s), _ms(ttl_s), snapshot or b"")
-        return bool(await self._run(self._save, session, *arguments))
+        answer = await self._run(self._save, session, *arguments)
+        if answer == -1:
+            raise RecordGone(session)
+        return bool(answer)
 
     async def place(self, session: str, node: str, snapshot: bytes, ttl_s: float) -> None:
         """Saves a session that the server `node` is to have."""

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
 import pytest
+from redis.asyncio import Redis
 
 from service.engine.keeper import Keeper
 from service.engine.outbox import Outbox
 from service.engine.registry import Registry
 from service.engine.session import Session
 from service.protocol.messages import CreateRequest
+from service.store.port import LeaseHeld
 from service.store.redis import RedisStore
 from tests.redis_server import RedisServer, redis_or_skip
 from tests.unit.service.serving import new_registry
@@ -112,3 +114,19 @@ async def test_while_the_store_is_away_sessions_stay_with_those_who_have_them(
         assert keeper.ours_until_s(session) == float("inf")
         assert await keeper.holds(session)
         redis.thaw()
+
+
+async def test_a_store_that_was_emptied_without_a_word_gets_the_session_anew(
+    redis: RedisServer, ours: RedisStore, theirs: RedisStore, registry: Registry
+) -> None:
+    keeper = Keeper(ours, registry, LEASE_S)
+    session = registry.create(CreateRequest(detached_ttl_s=60))
+    session.attach(Outbox(8), 0.0)
+    async with Redis.from_url(redis.url) as client, running(keeper):
+        await until(lambda: keeper.ours_until_s(session) < float("inf"))
+        await client.flushall()
+        with pytest.raises(LeaseHeld):  # there again, and still ours
+            while True:
+                assert await theirs.acquire(session.id, 0, 60, 60) is None
+        assert await client.hget(session.id, "snapshot") is not None
+        assert session.state != "closed"

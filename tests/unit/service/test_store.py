@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 
-from service.store.port import LeaseHeld, StoreAway
+from service.store.port import LeaseHeld, RecordGone, StoreAway
 from service.store.redis import RedisStore
 from tests.redis_server import RedisServer, redis_or_skip
 from tests.waiting import TIMEOUT_S
@@ -96,14 +96,14 @@ async def test_servers_see_the_notices_of_the_others_until_they_are_taken_down_o
 
 
 async def test_an_epoch_is_above_what_the_server_itself_has_reached(ours: RedisStore) -> None:
-    await ours.save("above", 1, b"", 0, 60)
+    await ours.save("above", 1, b"one", 0, 60)
     lease = await ours.acquire("above", 7, 10, 60)
     assert lease is not None
     assert lease.epoch == 8
 
 
 async def test_a_lease_that_is_not_renewed_runs_out(ours: RedisStore, theirs: RedisStore) -> None:
-    await ours.save("forgotten", 1, b"", 0.05, 60)
+    await ours.save("forgotten", 1, b"one", 0.05, 60)
     taken: list[int] = []
     deadline = monotonic() + 10
     while not taken and monotonic() < deadline:
@@ -146,3 +146,15 @@ async def _answers(store: RedisStore) -> bool:
     except StoreAway:
         return False
     return True
+
+
+async def test_a_renewal_makes_no_record_of_a_session_that_the_store_has_lost(
+    ours: RedisStore, theirs: RedisStore
+) -> None:
+    with pytest.raises(RecordGone):
+        await ours.save("lost", 3, None, 0, 60)
+    assert await theirs.acquire("lost", 0, 10, 60) is None
+    assert await ours.save("lost", 3, b"anew", 0, 60)
+    lease = await theirs.acquire("lost", 0, 10, 60)
+    assert lease is not None
+    assert (lease.epoch, lease.snapshot) == (4, b"anew")
