@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.edge import NAME, Edge, edge_or_skip
 from tests.end_to_end.browsing import CHROMIUM, FLAGS, opened, wait_until
 from tests.end_to_end.conftest import RunningServer, StartServer
 from tests.redis_server import RedisServer, redis_or_skip
+from tests.waiting import until
 
 TIMEOUT_S = 20.0
 DRAWING = Drawing()
@@ -84,6 +86,7 @@ def test_the_pages_client_goes_where_there_is_room(
             pytest.fail("no Chromium (apt-get install chromium)")
         pytest.skip("no Chromium (apt-get install chromium)")
     assert httpx.post(f"{replicas[0].http}/v1/sessions").status_code == 201
+    asyncio.run(until(lambda: replicas[0].app.state.fleet.has_room))  # it has heard of the other one
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         with opened(browser, f"{edge.http}/") as page:
