@@ -114,7 +114,7 @@ def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractA
         for source in settings.models.sources:
             await served.load(source)
         metrics.warmed(perf_counter() - began_s)
-        scheduler = Scheduler(engine.workers, asyncio.get_running_loop(), metrics)
+        scheduler = Scheduler(engine.workers, asyncio.get_running_loop(), metrics, engine.cadence_under_load)
         quotas = Quotas(settings.quotas) if settings.auth.required else None
         traces = app.state.traces = open_traces(settings)
         registry = Registry(served, settings.limits, scheduler, metrics, quotas, resume_tokens(settings.store))

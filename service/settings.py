@@ -222,6 +222,14 @@ class EngineSettings(_Section):
         description="Most targets in one run of the graph. How many it is depends on what larger batches are measured "
         "to save when a model is loaded: on a processor it is one as a rule",
     )
+    cadence_under_load: int = Field(
+        default=4,
+        ge=1,
+        le=8,
+        description="While frames are lost for want of time, the network looks at one of so many at least, and calm "
+        "targets are carried between; not where a session has a `cadence` of its own, nor for must-process frames. "
+        "1 switches this off",
+    )
 
 
 class WebSettings(_Section):

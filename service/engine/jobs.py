@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from models.geometry import Box
 from models.presence import State
@@ -53,16 +53,14 @@ class StartOrder:
     deadline_s: float = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(NamedTuple):
     """A start and the retained frames after it, oldest first, through which the target is caught up."""
 
     start: Start
     later: list[Frame]
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One session's work: at most one fresh frame for all its targets, and starts before it."""
 
     session: str
@@ -73,6 +71,8 @@ class Job:
     """those of the session; None: the model's"""
     cadence: int = 1
     """The network looks at one of so many frames at least"""
+    replaced: int = 0
+    """frames that gave way to newer ones since the session's last job"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import structlog
 
 from service.engine.jobs import Job, Outcome
 from service.engine.models import Model
+from service.engine.relief import Relief
 from service.engine.session import Session
 from service.engine.workers import Batch, Workers
 
@@ -33,12 +34,19 @@ class BatchMeter(Protocol):
     def batch(self, device: str, outcomes: list[Outcome], seconds: float) -> None:
         """A batch was worked off on that device in so many seconds."""
 
+    def relief(self, cadence: int) -> None:
+        """From now on the network looks at one of so many frames at least."""
+
 
 class Scheduler:
     """Gives work to free workers. Everything here runs on the event loop's thread."""
 
-    def __init__(self, workers: int, loop: asyncio.AbstractEventLoop, meter: BatchMeter) -> None:
+    def __init__(
+        self, workers: int, loop: asyncio.AbstractEventLoop, meter: BatchMeter, cadence_under_load: int = 1
+    ) -> None:
+        """cadence_under_load: see `service.engine.relief`."""
         self._meter = meter
+        self._relief = Relief(workers, cadence_under_load, perf_counter())
         self._workers = Workers(workers, loop, self._done)
         self._ready: defaultdict[Model, list[tuple[int, int, Session]]] = defaultdict(list)
         self._queued: set[str] = set()
@@ -96,12 +104,18 @@ class Scheduler:
 
     def _dispatch(self) -> None:
         while not self._stopped and self._workers.free > 0 and self._queued:
-            model = min(self._ready, key=lambda model: self._ready[model][0][0])
+            model = self._next_model()
             # With several free workers each takes its share; batches form only where work waits for workers.
             share = -(-len(self._queued) // self._workers.free)
             jobs = self._take(model, share)
             if jobs:
                 self._workers.submit(Batch(model, jobs))
+
+    def _next_model(self) -> Model:
+        """The one whose first session was served least recently."""
+        if len(self._ready) == 1:
+            return next(iter(self._ready))
+        return min(self._ready, key=lambda model: self._ready[model][0][0])
 
     def _take(self, model: Model, sessions: int) -> list[Job]:
         """Jobs of at most so many sessions, with no more targets than pay to be searched for at once, or of one
@@ -125,6 +139,10 @@ class Scheduler:
     def _next(self, ready: list[tuple[int, int, Session]], room: int) -> Session:
         """Takes out the session that is next: the first one, or one soon after it that has no more targets than `room`
         and a newer frame."""
+        if len(ready) == 1:
+            session = ready.pop()[2]
+            self._passed.pop(session.id, None)
+            return session
         first = [heapq.heappop(ready) for _ in range(min(CHOICE, len(ready)))]
         chosen, newest_s = 0, first[0][2].newest_s
         if newest_s is not None and self._passed.get(first[0][2].id, 0) < PATIENCE:
@@ -144,7 +162,7 @@ class Scheduler:
         # This may run in another session's reader: a fault must not reach it.
         try:
             now_s = perf_counter()
-            job = session.take(now_s)
+            job = session.take(now_s, self._relief.cadence)
             pause_s = session.pause_s(now_s) if job is None else 0.0
             if pause_s > 0 and session.id not in self._later:
                 self._later[session.id] = self._loop.call_later(pause_s, self._wake_again, session)
@@ -164,9 +182,18 @@ class Scheduler:
         words = {"model": model.id, "largest_batch": model.curve.largest}
         _log.warning("a batch was too much at once; there will be smaller ones", kind="batch_split", **words)
 
+    def _relieve(self, batch: Batch, now_s: float, seconds: float) -> None:
+        frames = sum(job.frame is not None for job in batch.jobs)
+        replaced = sum(job.replaced for job in batch.jobs)
+        if self._relief.worked(now_s, seconds, frames=frames, replaced=replaced):
+            cadence = self._relief.cadence
+            self._meter.relief(cadence)
+            _log.info("overload begins" if cadence > 1 else "overload ends", kind="overload", cadence=cadence)
+
     def _done(self, batch: Batch, outcomes: list[Outcome]) -> None:
         now_s = perf_counter()
         seconds = now_s - (batch.began_s or now_s)
+        self._relieve(batch, now_s, seconds)
         if any(outcome.split for outcome in outcomes):
             self._halve(batch.model)
         for job, outcome in zip(batch.jobs, outcomes, strict=True):

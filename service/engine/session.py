@@ -89,6 +89,7 @@ class Session:
         self.last_seq = self.done_seq = -1
         self._when_idle: Callable[[Session], None] | None = None
         self._failed = False
+        self._replaced = 0
 
     @property
     def waiting(self) -> int:
@@ -203,6 +204,7 @@ class Session:
             return
         if replaced is not None:
             self.counters.drop(Drop.NEWER)
+            self._replaced += 1
             self.answers.credit.replaced()
         self._on_work(self)
 
@@ -246,8 +248,9 @@ class Session:
             return 0.0
         return self._pace.wait_s(now_s)
 
-    def take(self, now_s: float) -> Job | None:
-        """The next job for a worker, if there is any; none while another one is out."""
+    def take(self, now_s: float, cadence: int = 1) -> Job | None:
+        """The next job for a worker, if there is any; none while another one is out. `cadence`: of ordinary frames,
+        where the session has chosen none."""
         while self.has_work(now_s):
             frame = self._next_frame(now_s)
             orders = self._operations.take(frame, now_s, self.last_seq)
@@ -256,8 +259,9 @@ class Session:
                 if frame is not None:
                     self._pace.took(now_s, self.request.max_fps)
                 looked = followed if frame is not None else ()
-                cadence = self.request.cadence or 1
-                self._job = Job(self.id, frame, looked, orders, self._thresholds, cadence)
+                chosen = self.request.cadence or (1 if frame is None or self._must(frame) else cadence)
+                replaced, self._replaced = self._replaced, 0
+                self._job = Job(self.id, frame, looked, orders, self._thresholds, chosen, replaced)
                 return self._job
             if frame is None:
                 return None

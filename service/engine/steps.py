@@ -137,6 +137,7 @@ class Stepper:
         looks = zip(pairs, before, estimates, strict=True)
         for item in items:
             for (followed, target), (_, box, estimate) in zip(item.pairs, looks, strict=False):
+                target.carry = None
                 if item.job.cadence > 1 and item.picture is not None:
                     self._carrier.looked(target, item.picture, box, estimate)
                 item.outcome.estimates.append((followed, target, estimate))
@@ -263,4 +264,4 @@ def _timed(picture: Picture, frame: Frame) -> Picture:
         return picture
     # Written out, as `replace` asks the class for its fields each time.
     whole = (picture.frame_width, picture.frame_height)
-    return Picture(picture.pixels, picture.x, picture.y, *whole, frame.ts_us / 1e6)
+    return Picture(picture.pixels, picture.x, picture.y, *whole, frame.ts_us / 1e6, picture.scaled_from)

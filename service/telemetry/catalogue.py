@@ -189,6 +189,12 @@ METRICS = (
         {"state": _named("configured", "alive")},
     ),
     Metric(
+        "cadence",
+        "gauge",
+        "The network looks at one of so many frames at least, for sessions that leave it to the server: 1 unless "
+        "frames are lost for want of time",
+    ),
+    Metric(
         "capacity_frames_per_second",
         "gauge",
         "Frames that all workers together can work off, by what the last ones took; no series until some were",

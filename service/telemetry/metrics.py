@@ -76,6 +76,8 @@ class Metrics:
         self._store_up.set(1)
         self.workers = self._made(Gauge, "workers")
         self.capacity = self._made(Gauge, "capacity_frames_per_second")
+        self._cadence = self._made(Gauge, "cadence")
+        self._cadence.set(1)
         self.memory = self._made(Gauge, "memory_bytes")
         self._lag = self._made(Histogram, "event_loop_lag_seconds")
         self._http = self._made(Counter, "http_requests_total")
@@ -179,6 +181,10 @@ class Metrics:
                 timings = outcome.timings
                 for stage in _IN_BATCH:
                     self._stages[stage].observe(getattr(timings, stage) / 1e3)
+
+    def relief(self, cadence: int) -> None:
+        """From now on the network looks at one of so many frames at least."""
+        self._cadence.set(cadence)
 
     def http(self, route: str, method: str, code: int, seconds: float) -> None:
         """An HTTP request was answered; `route` is the template, never the path."""

@@ -51,13 +51,15 @@ class RecordingRuntime:
         return self._inner.search(features, crops, size, loop)
 
 
-async def _serving(tracker: Tracker, *names: str, largest: int = 2) -> tuple[Registry, Scheduler]:
+async def serving(
+    tracker: Tracker, *names: str, largest: int = 2, cadence_under_load: int = 1
+) -> tuple[Registry, Scheduler]:
     """One worker, batches of two targets, and that tracker under each of the names."""
     metrics = Metrics()
     models = Models(lambda _: tracker, HostDecoder(), 2, (), metrics)
     for name in names:
         (await models.load(name)).curve = BatchCurve({}, largest)
-    scheduler = Scheduler(1, asyncio.get_running_loop(), metrics)
+    scheduler = Scheduler(1, asyncio.get_running_loop(), metrics, cadence_under_load)
     return Registry(models, LimitSettings(), scheduler, metrics), scheduler
 
 
@@ -73,7 +75,7 @@ async def test_each_session_gets_its_turn_before_any_gets_a_second_one(drawings:
     runtime = RecordingRuntime()
     tracker = Tracker(load_tracker("dummy").spec, runtime)
     runtime.gate.set()
-    registry, scheduler = await _serving(tracker, "m")
+    registry, scheduler = await serving(tracker, "m")
     runtime.gate.clear()
     runtime.sizes.clear()
     sessions = []
@@ -98,7 +100,7 @@ async def test_each_session_gets_its_turn_before_any_gets_a_second_one(drawings:
 async def test_a_batch_is_limited_by_its_targets_and_holds_one_model() -> None:
     runtime = RecordingRuntime()
     runtime.gate.set()
-    registry, scheduler = await _serving(Tracker(load_tracker("dummy").spec, runtime), "a", "b", largest=4)
+    registry, scheduler = await serving(Tracker(load_tracker("dummy").spec, runtime), "a", "b", largest=4)
     drawing = Drawing()
     box = list(drawing.box(0).xywh())
 
@@ -135,7 +137,7 @@ class SmallRuntime(RecordingRuntime):
 async def test_a_batch_that_is_too_much_for_the_device_is_done_one_by_one_and_later_ones_are_smaller() -> None:
     runtime = SmallRuntime()
     runtime.gate.set()
-    registry, scheduler = await _serving(Tracker(load_tracker("dummy").spec, runtime), "m", largest=4)
+    registry, scheduler = await serving(Tracker(load_tracker("dummy").spec, runtime), "m", largest=4)
     drawing = Drawing()
     request = CreateRequest(mode="every", targets=[TargetRequest(box=list(drawing.box(0).xywh()))])
     sessions = [registry.create(request) for _ in range(9)]
@@ -157,7 +159,7 @@ class FaultyTally(ModelTally):
 
 
 async def test_a_fault_with_one_sessions_results_leaves_the_others_and_the_worker_alone() -> None:
-    registry, scheduler = await _serving(load_tracker("dummy"), "good", "faulty")
+    registry, scheduler = await serving(load_tracker("dummy"), "good", "faulty")
     registry.models.ready["faulty"].tally = FaultyTally(registry.metrics, "faulty")
     drawing = Drawing()
     targets = [TargetRequest(box=list(drawing.box(0).xywh()))]
@@ -181,7 +183,7 @@ async def test_a_fault_with_one_sessions_results_leaves_the_others_and_the_worke
 async def test_of_those_whose_turn_it_is_the_newest_frame_is_first_and_nobody_is_passed_over_for_long() -> None:
     runtime = RecordingRuntime()
     runtime.gate.set()
-    registry, scheduler = await _serving(Tracker(load_tracker("dummy").spec, runtime), "m", largest=1)
+    registry, scheduler = await serving(Tracker(load_tracker("dummy").spec, runtime), "m", largest=1)
     drawing = Drawing()
     request = CreateRequest(targets=[TargetRequest(box=list(drawing.box(0).xywh()))])
     sessions = [registry.create(request) for _ in range(4)]
