@@ -174,8 +174,8 @@ class StoreSettings(_Section):
     )
     token_keys: list[SecretStr] = Field(
         default=[],
-        description="Secrets that sign resume tokens: the first signs, all are accepted. The same on all servers of a "
-        "store; without one, each server makes its own",
+        description="Secrets that sign resume tokens and encrypt what is saved: the first is used, all are accepted. "
+        "The same on all servers of a store; without one, each server makes its own",
     )
     lease_s: float = Field(
         default=3.0, ge=0.5, description="A server that is not heard of for so long loses its sessions to others"

@@ -16,9 +16,11 @@ def open_store(settings: StoreSettings, node: str) -> SessionStore | None:
         return None
     try:
         from service.store.redis import RedisStore
+        from service.store.sealing import Seal, SealedStore
     except ModuleNotFoundError as error:
         raise SettingsInvalid("store.url needs the extra `redis`: pip install 'lockon[redis]'") from error
     try:
-        return RedisStore(settings.url.get_secret_value(), node, settings.timeout_s)
+        store = RedisStore(settings.url.get_secret_value(), node, settings.timeout_s)
     except ValueError as error:
         raise SettingsInvalid(f"store.url: {error}") from error
+    return SealedStore(store, Seal([key.get_secret_value() for key in settings.token_keys]))

@@ -15,8 +15,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from service.engine.snapshots import VERSION
-from service.store.port import Lease, LeaseHeld
+from service.store.port import Lease, LeaseHeld, SessionStore
 from service.store.redis import RedisStore
+from service.store.sealing import Seal, SealedStore
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import RunningServer, StartServer, Talk, opened, streaming
 from tests.redis_server import RedisServer, redis_or_skip
@@ -24,7 +25,8 @@ from tests.waiting import until
 
 DRAWING = Drawing()
 FIRST = list(DRAWING.box(0).xywh())
-STORE = {"token_keys": ["a key for tests, of no other use"], "timeout_s": 2}
+KEY = "a key for tests, of no other use"
+STORE = {"token_keys": [KEY], "timeout_s": 2}
 UNTIL_SAVED = ("no_session", "session_elsewhere")
 ADOPTED = 'lockon_resume_total{result="snapshot"}'
 
@@ -171,7 +173,7 @@ async def test_what_servers_of_a_later_version_saved_is_left_to_servers_that_can
     async with streaming(pair.large, FIRST, detached_ttl_s=60) as talk:
         await talk.ask(DRAWING.jpeg(0), "result")
     session, token = talk.welcome["session"], talk.welcome["resume_token"]
-    later = RedisStore(redis.url, "later", 5.0)
+    later = SealedStore(RedisStore(redis.url, "later", 5.0), Seal([KEY]))
     lease = await _acquired(later, session)
     assert lease.snapshot is not None
     version = struct.pack("<H", VERSION + 1)
@@ -183,7 +185,7 @@ async def test_what_servers_of_a_later_version_saved_is_left_to_servers_that_can
     await later.close()
 
 
-async def _acquired(store: RedisStore, session: str) -> Lease:
+async def _acquired(store: SessionStore, session: str) -> Lease:
     """The session's lease, as soon as it is free."""
     while True:
         with suppress(LeaseHeld):
