@@ -49,6 +49,17 @@ class Carrier:
     certainty: float = CERTAINTY
     longest_step: float = LONGEST_STEP
 
+    def follow(self, target: Target, frame: FrameLike, cadence: int) -> Estimate:
+        """Where the target is in its next frame: carried if it can be, else looked for; it is updated in place."""
+        carried = self.carried(target, frame, cadence)
+        if carried is not None:
+            return carried
+        before = target.box
+        estimate = self.tracker.follow(target, frame)
+        if cadence > 1:
+            self.looked(target, frame, before, estimate)
+        return estimate
+
     def carried(self, target: Target, frame: FrameLike, cadence: int) -> Estimate | None:
         """Where the target is in its next frame, if it can be carried there; it is updated in place. None: the network
         has to look, as it does in one of `cadence` frames at least."""
@@ -97,17 +108,18 @@ def matched(before: ByteArray, after: ByteArray) -> Motion:
 def _patch(picture: Picture, box: Box) -> Patch | None:
     """What lies around the box; outside the frame the border's pixels go on. None if the picture lacks a part of it."""
     width, height = box.w * CONTEXT, box.h * CONTEXT
-    left, top = int(box.cx - width / 2), int(box.cy - height / 2)
-    wanted = PixelRect(left, top, int(width) + 3, int(height) + 3)
+    wanted = PixelRect(int(box.cx - width / 2), int(box.cy - height / 2), int(width) + 3, int(height) + 3)
     inside = wanted.inside(picture.frame_width, picture.frame_height)
     if inside is None or not picture.shows(wanted):
         return None
-    x, y = inside.x - picture.x, inside.y - picture.y
-    part = picture.pixels[y : y + inside.height, x : x + inside.width]
-    side = SIDE * CONTEXT
-    to_part = np.array(
-        [[width / side, 0, box.cx - width / 2 - inside.x], [0, height / side, box.cy - height / 2 - inside.y]]
-    )
+    if picture.scaled_from is None:
+        x, y = inside.x - picture.x, inside.y - picture.y
+        part, corner = picture.pixels[y : y + inside.height, x : x + inside.width], inside
+    else:
+        part, corner = picture.pixels, PixelRect(picture.x, picture.y, picture.width, picture.height)
+    side, (across, down) = SIDE * CONTEXT, picture.scale
+    left, top = box.cx - width / 2 - corner.x + 0.5, box.cy - height / 2 - corner.y + 0.5
+    to_part = np.array([[width / side * across, 0, left * across - 0.5], [0, height / side * down, top * down - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     cut = cv2.warpAffine(part, to_part, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return Patch(np.asarray(cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY), np.uint8), width, height)

@@ -71,7 +71,7 @@ def cut(frame: FrameLike, window: Window, out: ByteArray, fill: Colour) -> None:
     """Cuts a window of whole pixels out of the (H, W, 3) frame and scales it into `out`, (S, S, 3), C-contiguous.
 
     What lies outside the frame, or outside the part that is at hand, is `fill`. The frame is neither changed nor
-    copied as a whole.
+    copied as a whole. From a part that was scaled down the crop is cut as it is, without bringing it back to scale.
     """
     side = int(window.side)
     cut_rectangle(frame, (int(window.x), int(window.y), side, side), out, fill)
@@ -84,6 +84,9 @@ def cut_rectangle(frame: FrameLike, rectangle: tuple[int, int, int, int], out: N
     assert out.flags.c_contiguous, "OpenCV would fill a copy"
     size = out.shape[0]
     picture = Picture.of(frame)
+    if picture.scaled_from is not None:
+        _cut_scaled(picture, rectangle, out, fill)
+        return
     pixels, (x, y, width, height) = picture.pixels, rectangle
     x, y = x - picture.x, y - picture.y
     left, top = max(x, 0), max(y, 0)
@@ -100,6 +103,17 @@ def cut_rectangle(frame: FrameLike, rectangle: tuple[int, int, int, int], out: N
         cv2.resize(padded, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
     else:
         _sample(inside, (left - x, top - y), (width / size, height / size), out, fill)
+
+
+def _cut_scaled(picture: Picture, rectangle: tuple[int, int, int, int], out: NDArray[Any], fill: Colour) -> None:
+    """`cut_rectangle` out of pixels that were scaled down: each crop pixel's middle lies where it does in the frame."""
+    x, y, width, height = rectangle
+    size, (across, down) = out.shape[0], picture.scale
+    columns, rows = width / size * across, height / size * down
+    left, top = (x - picture.x) * across, (y - picture.y) * down
+    matrix = np.array([[columns, 0, left + columns / 2 - 0.5], [0, rows, top + rows / 2 - 0.5]])
+    flags, pixels = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, picture.pixels.astype(out.dtype, copy=False)
+    cv2.warpAffine(pixels, matrix, (size, size), out, flags, cv2.BORDER_CONSTANT, fill)
 
 
 def _sample(

@@ -16,6 +16,7 @@ from lockon_client.errors import (
 from lockon_client.images import Frame
 from lockon_client.link import Interrupted, LineEvent, Resumed
 from lockon_client.messages import Ack, Box, NextWindow, Result, State, TargetResult, Welcome
+from lockon_client.protocol import Thresholds
 from lockon_client.stream import Track
 from lockon_client.tracking import track
 from lockon_client.version import __version__
@@ -42,6 +43,7 @@ __all__ = [
     "StreamClosed",
     "TargetRefused",
     "TargetResult",
+    "Thresholds",
     "Track",
     "Welcome",
     "__version__",

@@ -49,9 +49,12 @@ class Stamped:
 
     async def image(self, placement: Placement | None = None) -> bytes:
         """The compressed image, of an array's window where a placement is given; arrays are encoded in a thread."""
-        if needs_encoding(self.frame):
-            return await asyncio.to_thread(encoded, placement.cut(self.frame) if placement else self.frame)
-        return checked(self.frame)
+        if not needs_encoding(self.frame):
+            return checked(self.frame)
+        if placement is None:
+            return await asyncio.to_thread(encoded, self.frame)
+        size = placement.image_size if placement.scaled else None
+        return await asyncio.to_thread(encoded, placement.cut(self.frame), size)
 
 
 class Feed:

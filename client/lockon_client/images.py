@@ -26,8 +26,10 @@ def checked(frame: bytes | bytearray | memoryview) -> bytes:
     return image
 
 
-def encoded(array: Any) -> bytes:
-    """JPEG of an (H, W, 3) BGR or (H, W) grey uint8 array. Raises FrameInvalid where that cannot be done."""
+def encoded(array: Any, size: tuple[int, int] | None = None) -> bytes:
+    """JPEG of an (H, W, 3) BGR or (H, W) grey uint8 array, scaled down to `size` (width, height) if there is one.
+
+    Raises FrameInvalid where that cannot be done."""
     if not hasattr(array, "__array_interface__"):
         raise FrameInvalid(f"a frame must be image bytes or a numpy array, not {type(array).__name__}")
     try:
@@ -36,6 +38,8 @@ def encoded(array: Any) -> bytes:
         remedy = "pip install lockon-client[arrays], or pass JPEG, PNG or WebP bytes"
         raise FrameInvalid(f"arrays need OpenCV to be encoded: {remedy}") from error
     try:
+        if size is not None:
+            array = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
         ok, jpeg = cv2.imencode(".jpg", array, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     except cv2.error as error:
         raise FrameInvalid(f"OpenCV cannot encode this array: {error}") from error

@@ -52,10 +52,12 @@ class TargetResult:
 
 @dataclass(frozen=True, slots=True)
 class NextWindow:
-    """What the server will look at in the next frame: x, y, w, h in frame pixels. `full`: it needs the whole frame."""
+    """What the server will look at in the next frame: x, y, w, h in frame pixels. `full`: it needs the whole frame.
+    Scaled down to less than `max_scale` the window has fewer pixels than the network takes."""
 
     full: bool
     window: tuple[int, int, int, int] | None
+    max_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,7 @@ def _next_window(raw: Mapping[str, Any]) -> NextWindow:
     if raw["window"] is None:
         return NextWindow(full=True, window=None)
     x, y, w, h = raw["window"]
-    return NextWindow(bool(raw["full"]), (x, y, w, h))
+    return NextWindow(bool(raw["full"]), (x, y, w, h), raw.get("max_scale", 1.0))
 
 
 def _target(raw: Mapping[str, Any]) -> TargetResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lockon_client.windows import Placement
@@ -20,6 +21,7 @@ _KIND_FULL_FRAME = 0
 _KIND_WINDOW = 1
 _FLAG_MUST_PROCESS = 1 << 0
 _FLAG_TS_VALID = 1 << 2
+_FLAG_CLIENT_SCALED = 1 << 8
 
 # A target must not have left its window by the time it is looked at.
 SENDING_WINDOWS = 2
@@ -29,14 +31,31 @@ _WINDOW_FOR_OPERATIONS = 2
 TargetRequest = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a target counts as lost and as found again, in place of what the model says; None leaves that to the model.
+
+    `leave`, `enter` and `reacquire` are raw scores, 0 to 1, each at most the next; the server says what it refuses."""
+
+    leave: float | None = None
+    enter: float | None = None
+    reacquire: float | None = None
+    lost_after_ms: float | None = None
+    give_up_ms: float | None = None
+
+
 def encode_frame(
     image: bytes, seq: int, ts_us: int | None, *, must_process: bool, placement: Placement | None = None
 ) -> bytes:
     """The binary message for one frame, or for the window of it at `placement`: 32-byte header, then the compressed
     image as it is."""
     flags = (_FLAG_TS_VALID if ts_us is not None else 0) | (_FLAG_MUST_PROCESS if must_process else 0)
-    kind, (x, y, *crop, full_w, full_h) = (_KIND_WINDOW, placement) if placement else (_KIND_FULL_FRAME, (0,) * 6)
-    return _HEADER.pack(_MAGIC, 1, kind, flags, seq, *crop, ts_us or 0, x, y, full_w, full_h) + image
+    if placement is None:
+        return _HEADER.pack(_MAGIC, 1, _KIND_FULL_FRAME, flags, seq, 0, 0, ts_us or 0, 0, 0, 0, 0) + image
+    x, y, width, height, full_width, full_height, *_ = placement
+    flags |= _FLAG_CLIENT_SCALED if placement.scaled else 0
+    place = (width, height, ts_us or 0, x, y, full_width, full_height)
+    return _HEADER.pack(_MAGIC, 1, _KIND_WINDOW, flags, seq, *place) + image
 
 
 def target_request(
@@ -67,17 +86,23 @@ def hello(version: str, create: Mapping[str, Any] | None = None, resume: Mapping
 
 
 def create_request(
-    model: str | None, targets: Sequence[TargetRequest], *, every: bool, resume_s: int = 0
+    model: str | None,
+    targets: Sequence[TargetRequest],
+    *,
+    every: bool,
+    resume_s: int = 0,
+    cadence: int | None = None,
+    thresholds: Thresholds | None = None,
 ) -> dict[str, Any]:
     """The body that makes a session, which waits `resume_s` for its client when the line breaks."""
+    wanted = {name: value for name, value in asdict(thresholds).items() if value is not None} if thresholds else None
+    optional = {"model": model, "cadence": cadence, "thresholds": wanted}
     body: dict[str, Any] = {
         "mode": "every" if every else "latest",
         "targets": [dict(target) for target in targets],
         "detached_ttl_s": resume_s,
     }
-    if model is not None:
-        body["model"] = model
-    return body
+    return body | {key: value for key, value in optional.items() if value is not None}
 
 
 def target_operation(kind: str, op: str, target: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from lockon_client import protocol
 from lockon_client.connection import stream_url
 from lockon_client.link import Door, LineEvent, Link
+from lockon_client.protocol import Thresholds
 from lockon_client.stream import BoxLike, Track
 
 
@@ -24,6 +25,8 @@ async def track(
     key: str | None = None,
     ticket: str | None = None,
     send_window: bool = False,
+    cadence: int | None = None,
+    thresholds: Thresholds | None = None,
     resume_s: int = 30,
     on_event: Callable[[LineEvent], None] | None = None,
     timeout_s: float = 10.0,
@@ -40,7 +43,11 @@ async def track(
     `key` is an API key or a token, where the server asks for one; `ticket` a single-use ticket instead.
 
     `send_window=True` sends only the part of each frame that the tracker will look at, and whole frames whenever that
-    will not do; `Track.saved_bytes` says what it saved. It needs arrays: compressed images are sent as they are.
+    will not do, with no more pixels than the network makes use of; `Track.saved_bytes` says what it saved. It needs
+    arrays: compressed images are sent as they are.
+
+    `cadence` lets the network look at one frame in so many at least, while a target is calm; `thresholds` says when one
+    counts as lost, where the model's own will not do. What the server does not take is InvalidRequest.
 
     When the line breaks, or the server says that it stops, another one is opened and the session goes on, with the same
     targets and, with `every`, without a gap. `on_event` is told: `Interrupted`, then `Resumed`. The server keeps a
@@ -56,7 +63,10 @@ async def track(
     makes_session = "/sessions/" not in address
     if requests and not makes_session:
         raise ValueError("this session exists already: open it without box and targets, then add() them")
-    create = protocol.create_request(model, requests, every=every, resume_s=resume_s) if makes_session else None
+    if not makes_session and (cadence is not None or thresholds is not None):
+        raise ValueError("this session exists already: its cadence and thresholds are those that it was made with")
+    options = {"every": every, "resume_s": resume_s, "cadence": cadence, "thresholds": thresholds}
+    create = protocol.create_request(model, requests, **options) if makes_session else None
     link = Link(Door(address, timeout_s, key, ticket), on_event)
     await link.open(create)
     failure: Exception | None = None

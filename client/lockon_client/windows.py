@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from lockon_client.images import Frame, needs_encoding
 from lockon_client.messages import NextWindow
 
+SPARE_SCALE = 1.25
+"""Windows are sent somewhat larger than `max_scale` allows. What is found is as good either way; but at this scale each
+box comes nearer to that of whole frames, for a tenth more bytes (tests/benchmarks/windows.py)."""
+LARGEST_SHARE = 0.75
+"""A window is scaled down if that leaves at most this share of its pixels; else it goes with the very ones of the
+frame."""
+
 
 class Placement(NamedTuple):
-    """Where a window lies in its frame, and how large that frame is, in pixels."""
+    """Where a window lies in its frame, how large that frame is, and its image, which may be scaled down; in pixels."""
 
     x: int
     y: int
@@ -17,6 +25,18 @@ class Placement(NamedTuple):
     height: int
     full_width: int
     full_height: int
+    image_width: int
+    image_height: int
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of the image."""
+        return self.image_width, self.image_height
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the image has fewer pixels than the frame has there."""
+        return self.image_size != (self.width, self.height)
 
     def cut(self, array: Any) -> Any:
         """The window's pixels of an (H, W, ...) array, as a view."""
@@ -51,7 +71,9 @@ class Windows:
         if not self._wanted or starting or asked is None or asked.full or asked.window is None:
             return None
         size = _size(frame)
-        return Placement(*asked.window, *size) if size is not None and size == self._size else None
+        if size is None or size != self._size:
+            return None
+        return Placement(*asked.window, *size, *image_size(*asked.window[2:], asked.max_scale))
 
     def sent(self, seq: int, frame: Frame, placement: Placement | None, size: int) -> None:
         """Notes a frame that took `size` bytes. A window saved what the last whole frame took more."""
@@ -61,6 +83,16 @@ class Windows:
         if _size(frame) != self._size:
             self._size, self._since, self._next = _size(frame), seq, None
         self._full_bytes = size
+
+
+def image_size(width: int, height: int, max_scale: float) -> tuple[int, int]:
+    """Width and height of the image of a window: with as many pixels as the network needs, if that is worth it.
+
+    Both sides are scaled alike, within half a pixel of the image's height."""
+    image_width = min(width, math.ceil(width * max_scale * SPARE_SCALE))
+    image_height = max(1, round(image_width * height / width))
+    worth_it = image_width * image_height <= LARGEST_SHARE * width * height
+    return (image_width, image_height) if worth_it else (width, height)
 
 
 def _size(frame: Frame) -> tuple[int, int] | None:

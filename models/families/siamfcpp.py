@@ -48,7 +48,7 @@ def _in_place(frame: FrameLike) -> ByteArray:
 
     The matrix must stay as it is: OpenCV samples in single precision, where a shifted window has other last digits. The
     system gives only those pages of the black frame that are written to."""
-    picture = Picture.of(frame)
+    picture = Picture.of(frame).at_frame_scale()
     if picture.whole:
         return picture.pixels
     height, width = picture.pixels.shape[:2]

@@ -32,7 +32,7 @@ def cut(frame: FrameLike, window: Window, out: NDArray[Any], fill: Colour) -> No
     """Cuts the window out of the (H, W, 3) frame and scales it into `out`, (S, S, 3) float32, in 0..255.
 
     get_cropped_img of siamrpn.py, which scales with torch's bilinear `interpolate`, as OpenCV does for floats."""
-    picture = Picture.of(frame)
+    picture = Picture.of(frame).at_frame_scale()
     x, width = _span(window.x, window.side, picture.frame_width)
     y, height = _span(window.y, window.side, picture.frame_height)
     if max(width, height) <= LARGEST_PADDED_RATIO * len(out):

@@ -45,6 +45,10 @@ def track(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Name of a model, or path of a package's folder.")
     ] = None,
+    cadence: Annotated[
+        int,
+        typer.Option(min=1, max=8, help="The network looks at one of so many frames at least."),
+    ] = 1,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a video with box, score and state.", dir_okay=False)
     ] = None,
@@ -70,18 +74,18 @@ def track(
         tracker = load_tracker(model or DEFAULT_MODEL)
         opened = open_source(source)
         sinks = _sinks(stack, out, json_path, opened.fps)
-        summary = _followed(tracker, opened, first_box, sinks)
+        summary = _followed(_results(tracker, opened, first_box, cadence), opened, sinks)
     typer.echo(summary, err=True)
 
 
-def _followed(tracker: Tracker, source: Source, box: Box | None, sinks: list[Sink]) -> str:
-    """Drives the tracker through the source; returns one line that says how it went."""
+def _followed(results: Iterator[tuple[ByteArray, Found]], source: Source, sinks: list[Sink]) -> str:
+    """Takes the source's results to their end; returns one line that says how it went."""
     states: Counter[str] = Counter()
     started = time.perf_counter()
     # Ctrl-C is how a camera's recording ends; anything else that is cut short should not look complete.
     stop = contextlib.suppress(KeyboardInterrupt) if source.is_camera else contextlib.nullcontext()
     with stop:
-        for index, (frame, found) in enumerate(_results(tracker, source, box)):
+        for index, (frame, found) in enumerate(results):
             for sink in sinks:
                 sink(frame, index, found)
             states[found.state] += 1
@@ -90,8 +94,9 @@ def _followed(tracker: Tracker, source: Source, box: Box | None, sinks: list[Sin
     return f"{frames} frames in {seconds:.1f} s ({frames / seconds:.0f} frames/s): {counts}"
 
 
-def _results(tracker: Tracker, source: Source, box: Box | None) -> Iterator[tuple[ByteArray, Found]]:
+def _results(tracker: Tracker, source: Source, box: Box | None, cadence: int) -> Iterator[tuple[ByteArray, Found]]:
     """Each frame and what was found in it; the first frame's box is the given one."""
+    from models.carrying import Carrier
     from models.frames import Picture
     from service.commands.selection import select_box
 
@@ -99,10 +104,10 @@ def _results(tracker: Tracker, source: Source, box: Box | None) -> Iterator[tupl
     if first is None:
         raise CommandFailed("the source has no frames")
     given = box or select_box(first)
-    target = tracker.start(first, given)
+    target, carrier = tracker.start(first, given), Carrier(tracker)
     yield first, Found(given, 1.0, target.presence.state)
     for index, frame in enumerate(_shown(source), 1):
-        estimate = tracker.follow(target, Picture.of(frame, index / source.fps))
+        estimate = carrier.follow(target, Picture.of(frame, index / source.fps), cadence)
         yield frame, Found(estimate.box, estimate.probability, estimate.state)
 
 

@@ -48,7 +48,7 @@ class Decoder(Protocol):
         """The image, (H, W, 3) uint8 BGR, not rotated by EXIF; raises DecodeFailed."""
 
     def decode_all(self, frame: Frame) -> Picture:
-        """All that was sent of the frame; raises DecodeFailed."""
+        """All that was sent of the frame, as it was sent: a window may have been scaled down; raises DecodeFailed."""
 
     def decode_part(self, frame: Frame, part: PixelRect) -> Picture:
         """At least the pixels of `part` that were sent, more where that is cheaper; raises DecodeFailed.
@@ -70,14 +70,15 @@ class HostDecoder:
         return pixels
 
     def decode_all(self, frame: Frame) -> Picture:
-        """All that was sent of the frame, at the frame's own scale; raises DecodeFailed."""
+        """All that was sent of the frame, as it was sent: a window may have been scaled down; raises DecodeFailed."""
         pixels, window = self.decode(frame), frame.window
         if window is None:
             return Picture.of(pixels)
-        if pixels.shape[:2] != (window.height, window.width):
-            size = (window.width, window.height)
-            pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-        return Picture(pixels, window.x, window.y, window.full_width, window.full_height)
+        whole, size = (window.full_width, window.full_height), (window.width, window.height)
+        scaled_from = None if pixels.shape[:2] == size[::-1] else size
+        picture = Picture(pixels, window.x, window.y, *whole, scaled_from=scaled_from)
+        # Where all of a frame is needed, each pixel of it is.
+        return picture.at_frame_scale() if size == whole else picture
 
     def decode_part(self, frame: Frame, part: PixelRect) -> Picture:
         """The part alone if the file is a plain JPEG and that is cheaper, else all of it; raises DecodeFailed."""

@@ -117,7 +117,8 @@ export class Source extends EventTarget {
 
   /**
    * The picture of now: {bitmap, jpeg, placement}; jpeg is null unless asked for. Null if closed meanwhile.
-   * choosePlacement(width, height) gives the part that the jpeg shows, {x, y, width, height}, or null for all of it.
+   * choosePlacement(width, height) gives the part that the jpeg shows, {x, y, width, height, imageWidth, imageHeight},
+   * or null for all of it.
    */
   async grab(withJpeg, choosePlacement) {
     const opening = this.#openings;
@@ -168,12 +169,14 @@ export class Source extends EventTarget {
     return canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
   }
 
-  #cut({ x, y, width, height }) {
-    if (this.#window.width !== width || this.#window.height !== height) {
-      this.#window.width = width;
-      this.#window.height = height;
+  #cut({ x, y, width, height, imageWidth, imageHeight }) {
+    if (this.#window.width !== imageWidth || this.#window.height !== imageHeight) {
+      this.#window.width = imageWidth;
+      this.#window.height = imageHeight;
+      // Every pixel counts where several become one; a canvas of another size has forgotten that.
+      this.#windowContext.imageSmoothingQuality = "high";
     }
-    this.#windowContext.drawImage(this.#canvas, x, y, width, height, 0, 0, width, height);
+    this.#windowContext.drawImage(this.#canvas, x, y, width, height, 0, 0, imageWidth, imageHeight);
     return this.#window;
   }
 }

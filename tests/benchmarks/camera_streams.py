@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
+from typing import Any
 
 import orjson
+from lockon_client.protocol import encode_frame
+from lockon_client.windows import Placement, image_size
 
-from service.protocol.header import Flag, FrameHeader, Kind
-from tests.benchmarks.films import HEIGHT, WIDTH, Shots, Window
+from tests.benchmarks.films import HEIGHT, WIDTH, Shots
 from tests.benchmarks.wire import Wire, cpu_between, percentile, threads_cpu_s
 
 STAGES = ("decode", "prep", "infer", "post")
@@ -49,7 +51,8 @@ class Answered:
 
 
 class CameraStream:
-    """One session that follows its film's target, or `boxes`; with `windows` it sends what it was asked for last."""
+    """One session that follows its film's target, or `boxes`; with `windows` it sends what it was asked for last, at
+    the Python client's scale."""
 
     def __init__(
         self,
@@ -64,10 +67,11 @@ class CameraStream:
         self.wire = Wire(*address, path="/v1/stream")
         self._shots = shots
         self._windows = windows
-        self._asked: Window | None = None
+        self._asked: Placement | None = None
         self._seq = 0
         self._due_s: dict[int, float] = {}
         self.answers = 0
+        self.came_s: list[float] = []
         targets = [{"box": list(box)} for box in boxes or [shots.film.box.xywh()]]
         self.wire.say({"type": "hello", "create": {"model": model, "targets": targets, "cadence": cadence}})
         welcome = orjson.loads(self.wire.hear())
@@ -78,14 +82,12 @@ class CameraStream:
         index = self._seq % len(self._shots.film.files)
         self._seq += 1
         self._due_s[self._seq] = due_s
-        window = self._asked
-        file = self._shots.film.files[index] if window is None else self._shots.cut(index, window)
-        kind, (x, y, w, h) = (Kind.FULL, (0, 0, 0, 0)) if window is None else (Kind.WINDOW, window)
-        header = FrameHeader(kind, Flag.TS_VALID, self._seq, w, h, int(due_s * 1e6), x, y, WIDTH, HEIGHT)
-        self.wire.send(header.packed(), file)
+        asked = self._asked
+        file = self._shots.film.files[index] if asked is None else self._shots.cut(index, asked)
+        self.wire.send(encode_frame(b"", self._seq, int(due_s * 1e6), must_process=False, placement=asked), file)
         answered.sent += 1
         answered.bytes += len(file)
-        answered.windows += window is not None
+        answered.windows += asked is not None
 
     def take(self, message: bytes, answered: Answered) -> bool:
         """Notes a message; True if it is the answer to a frame."""
@@ -94,6 +96,7 @@ class CameraStream:
             assert result["type"] in ("event", "credit"), result
             return False
         self.answers += 1
+        self.came_s.append(perf_counter())
         due_s = self._due_s.pop(result["seq"])
         self._due_s = {seq: due for seq, due in self._due_s.items() if seq > result["seq"]}
         answered.ages_ms.append((perf_counter() - due_s) * 1e3)
@@ -101,9 +104,16 @@ class CameraStream:
             answered.stages_ms[stage].append(result["timings"][stage])
         state = result["targets"][0]["state"]
         answered.states[state] = answered.states.get(state, 0) + 1
-        following = result["next"]
-        self._asked = tuple(following["window"]) if self._windows and not following["full"] else None
+        self._asked = _asked(result["next"]) if self._windows else None
         return True
+
+
+def _asked(following: Mapping[str, Any]) -> Placement | None:
+    """The window to send, None for a whole frame."""
+    if following["full"]:
+        return None
+    x, y, width, height = following["window"]
+    return Placement(x, y, width, height, WIDTH, HEIGHT, *image_size(width, height, following["max_scale"]))
 
 
 def closed_loop(streams: Sequence[CameraStream], frames: int) -> Answered:

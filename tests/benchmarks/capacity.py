@@ -4,8 +4,8 @@
     python -m tests.benchmarks.capacity --live                # and how many streams at once keep p99 age under 100 ms
     python -m tests.benchmarks.capacity --rounds 2 --frames 10
 
-Subjects: Lockon with full decode, with region decode and with windows cut by the client, and the last two with a
-cadence (the network looks at one frame in four at least); OpenCV's TrackerNano and an
+Subjects: Lockon with full decode, with region decode and with windows cut and scaled down by the client, and the last
+two with a cadence (the network looks at one frame in four at least); OpenCV's TrackerNano and an
 eager torch loop, both with `cv2.imdecode`, without any network connection and one process per stream.
 CPU ms: all threads of the server's process for one frame; `x Nano` is the median over the rounds of TrackerNano's in
 the same round divided by it. The films have search windows of 15, 30 and 50 % of the frame's width, in equal parts.

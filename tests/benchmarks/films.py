@@ -10,14 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from lockon_client.windows import Placement
 
 from models.crops import context_side
 from models.geometry import Box, Size
 from tests.benchmarks.streams import Film
 from tests.drawing import jpeg
 
-Window = tuple[int, int, int, int]
-"""x, y, width, height in pixels"""
 WIDTH, HEIGHT = 1280, 720
 SHARES = {"crossing_person": 0.15, "car4_road": 0.30, "tiger_toy": 0.50}
 """Sequences, and the side of their first search window as a share of the frame's width."""
@@ -32,15 +31,17 @@ class Shots:
     film: Film
     pictures: list[np.ndarray]
     quality: int
-    cuts: dict[tuple[int, Window], bytes] = field(default_factory=dict)
+    cuts: dict[tuple[int, Placement], bytes] = field(default_factory=dict)
 
-    def cut(self, index: int, window: Window) -> bytes:
+    def cut(self, index: int, placement: Placement) -> bytes:
         """The file of a picture's window. A camera's owner cuts it from the raw picture; here each is encoded once and
         kept, so that the encoder takes little from the server that is measured on the same machine."""
-        if (index, window) not in self.cuts:
-            x, y, w, h = window
-            self.cuts[index, window] = jpeg(self.pictures[index][y : y + h, x : x + w], self.quality)
-        return self.cuts[index, window]
+        if (index, placement) not in self.cuts:
+            pixels = placement.cut(self.pictures[index])
+            if placement.scaled:
+                pixels = cv2.resize(pixels, placement.image_size, interpolation=cv2.INTER_AREA)
+            self.cuts[index, placement] = jpeg(pixels, self.quality)
+        return self.cuts[index, placement]
 
 
 def embedded(sequence: Path, share: float, file_bytes: int, count: int) -> Shots:

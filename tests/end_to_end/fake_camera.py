@@ -61,8 +61,8 @@ class Recording:
         return path
 
 
-def drawn(count: int = 90) -> Recording:
-    """A patterned square that goes round once on a quiet ground."""
+def drawn(count: int = 90, enlarged: int = 1) -> Recording:
+    """A patterned square that goes round once on a quiet ground, 320 x 240, or so many times that."""
     rng = np.random.default_rng(7)
     ground = cv2.GaussianBlur(rng.integers(60, 120, (240, 320, 3), dtype=np.uint8), (0, 0), 3)
     patch = cv2.resize(rng.integers(0, 255, (6, 6, 3), dtype=np.uint8), (48, 48), interpolation=cv2.INTER_NEAREST)
@@ -71,9 +71,9 @@ def drawn(count: int = 90) -> Recording:
         x, y = round(136 + 80 * np.cos(angle)), round(96 + 50 * np.sin(angle))
         frame = np.array(ground, np.uint8)
         frame[y : y + 48, x : x + 48] = patch
-        frames.append(frame)
+        frames.append(np.asarray(cv2.resize(frame, None, fx=enlarged, fy=enlarged), np.uint8))
         boxes.append((x, y, 48, 48))
-    return Recording(frames, np.array(boxes, float))
+    return Recording(frames, np.array(boxes, float) * enlarged)
 
 
 def vanishing(count: int = 80) -> Recording:

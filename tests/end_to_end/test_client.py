@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import lockon_client
 import numpy as np
@@ -101,6 +102,55 @@ async def test_windows_give_the_boxes_of_whole_frames_with_fewer_bytes(server: R
         windows = [result async for result in t.results(pictures)]
         assert t.saved_bytes > 5 * len(jpeg(pictures[0]))
     assert [result.targets[0].box for result in windows] == [result.targets[0].box for result in whole]
+
+
+async def test_windows_of_large_targets_are_scaled_down_and_boxes_stay_in_frame_pixels(server: RunningServer) -> None:
+    drawing = Drawing(width=1280, height=720, side=240, speed_x=6, speed_y=2)
+    pictures = [drawing.frame(index) for index in range(10)]
+    first = drawing.box(0).xywh()
+    async with lockon_client.track(server.ws, box=first, every=True, send_window=True) as t:
+        results = [result async for result in t.results(pictures)]
+        sent = len(results) * len(jpeg(pictures[0], 90)) - t.saved_bytes
+    following = results[-1].next
+    assert following is not None
+    assert following.window is not None
+    x, y, w, h = following.window
+    assert following.max_scale < 0.5
+    unscaled = len(jpeg(pictures[-1][y : y + h, x : x + w], 90))
+    assert (sent - len(jpeg(pictures[0], 90))) / (len(pictures) - 1) < 0.6 * unscaled
+    for index, result in enumerate(results):
+        assert result.targets[0].state is not lockon_client.State.UNCERTAIN
+        assert tuple(result.targets[0].box) == pytest.approx(drawing.box(index).xywh(), abs=0.1 * drawing.side)
+
+
+async def test_a_cadence_and_thresholds_hold_for_the_session(server: RunningServer) -> None:
+    drawing = Drawing(speed_x=1.0, speed_y=1.0)
+    thresholds = lockon_client.Thresholds(leave=0.2, lost_after_ms=40)
+    options = {"every": True, "cadence": 4, "thresholds": thresholds}
+    gone = np.random.default_rng(9).integers(0, 80, (240, 320, 3), np.uint8)
+    pictures = [*(drawing.frame(index) for index in range(12)), *[gone] * 4]
+    async with lockon_client.track(server.ws, box=drawing.box(0).xywh(), **options) as t:
+        results = [result.targets[0] async for result in t.results(pictures)]
+    assert sum(target.search == "carried" for target in results) >= 6
+    assert results[-1].state is lockon_client.State.LOST, "four frames are longer than 40 ms"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"cadence": 1000}, {"thresholds": lockon_client.Thresholds(leave=0.9, reacquire=0.1)}],
+    ids=["cadence", "thresholds"],
+)
+async def test_the_server_says_what_it_does_not_take(server: RunningServer, options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(lockon_client.InvalidRequest, match=name):
+        async with lockon_client.track(server.ws, box=FIRST, **options):
+            pass
+
+
+async def test_a_session_that_exists_keeps_its_cadence(server: RunningServer) -> None:
+    with pytest.raises(ValueError, match="made with"):
+        async with lockon_client.track(f"{server.ws}/v1/sessions/ses_1/stream", cadence=4):
+            pass
 
 
 async def test_targets_are_added_and_frames_change_their_size_between_windows(server: RunningServer) -> None:

@@ -151,7 +151,7 @@ def test_track_writes_a_line_and_a_drawn_frame_for_each_frame(sequences: Path, t
     assert green > max(blue, red) + 20
 
     # The video that was written is a source as well; without files the lines are the output.
-    streamed = lockon("track", video, "--box", FIRST_BOX, "--model", "dummy")
+    streamed = lockon("track", video, "--box", FIRST_BOX, "--model", "dummy", "--cadence", "2")
     assert streamed.returncode == 0, streamed.stderr
     assert [json.loads(line)["frame"] for line in streamed.stdout.splitlines()] == list(range(8))
 

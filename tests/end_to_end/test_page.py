@@ -12,10 +12,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from lockon_client.windows import image_size
 from playwright.sync_api import Browser, WebSocketRoute, sync_playwright
 
 from models.package import load_tracker
 from models.tracker import Tracker
+from service.protocol.header import read_frame
 from tests.drawing import Drawing
 from tests.end_to_end import fake_camera
 from tests.end_to_end.browsing import (
@@ -157,6 +159,70 @@ def test_windows_are_sent_when_asked_for_and_whole_pictures_while_a_box_is_drawn
         windows = page.evaluate("window.lockonPage.windows")
         wait_for_results(page, 5)
         assert page.evaluate("window.lockonPage.windows") == windows
+
+
+def test_the_window_of_a_large_target_is_scaled_down(launch: Launch, page_url: str, tmp_path: Path) -> None:
+    recording = fake_camera.drawn(count=45, enlarged=2)
+    uploaded: list[tuple[int, int, int]] = []
+
+    def note(page_side: WebSocketRoute) -> None:
+        server_side = page_side.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            if isinstance(message, bytes):
+                frame = read_frame(message, -1, 2**22, 0.0)
+                uploaded.append((frame.header.width, frame.window.width if frame.window else 0, frame.width))
+            server_side.send(message)
+
+        page_side.on_message(pass_on)
+
+    with opened(launch(recording.write_camera(tmp_path / "camera.y4m")), page_url) as page:
+        page.route_web_socket("**/v1/stream", note)
+        use_camera(page)
+        page.check("#send-window")
+        drag_on_target(page, recording)
+        wait_until(page, "window.lockonPage.windows > 5")
+        assert np.median(overlaps(page, recording, samples=6)) > 0.5
+    scaled = [sizes for sizes in uploaded if sizes[1]]
+    assert scaled
+    assert all(image < window <= full for image, window, full in scaled)
+
+
+def test_the_pages_client_scales_windows_as_the_python_client_does(browser: Browser, page_url: str) -> None:
+    rng = np.random.default_rng(3)
+    asked = [(*rng.integers(16, 2000, 2).tolist(), rng.uniform(0.02, 1)) for _ in range(200)]
+    with opened(browser, page_url) as page:
+        found = page.evaluate(
+            """async (asked) => {
+              const { imageSize } = await import("/frames.js");
+              return asked.map((window) => imageSize(...window));
+            }""",
+            asked,
+        )
+    # Halves are rounded differently.
+    assert np.abs(np.array(found) - [image_size(*one) for one in asked]).max() <= 1
+
+
+def test_the_pages_client_makes_a_session_with_a_cadence_and_thresholds_or_tells_what_is_refused(
+    browser: Browser, start_server: StartServer
+) -> None:
+    server = start_server()
+    with opened(browser, f"{server.http}/") as page:
+        page.evaluate(
+            """async () => {
+              const { Lockon } = await import("/lockon.js");
+              const made = new Lockon("/v1/stream", { cadence: 4, thresholds: { leave: 0.25 } });
+              const refused = new Lockon("/v1/stream", { cadence: 0 });
+              window.tried = { made, refused: await refused.closed };
+            }"""
+        )
+        refused = page.evaluate("window.tried.refused")
+        assert refused["code"] == 4400
+        assert "cadence" in refused["words"]
+        wait_until(page, "window.tried.made.session")
+        (session,) = server.app.state.registry.all()
+        assert session.request.cadence == 4
+        assert session.request.thresholds.leave == 0.25
 
 
 def test_a_dropped_video_plays_and_a_dropped_text_is_refused_in_plain_words(

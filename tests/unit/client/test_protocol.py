@@ -27,10 +27,20 @@ def test_the_header_equals_the_golden_bytes() -> None:
 
 
 def test_the_header_of_a_window_says_where_it_lies() -> None:
-    placement = Placement(282, 96, 320, 320, 1280, 720)
+    placement = Placement(282, 96, 320, 320, 1280, 720, 320, 320)
     window = protocol.encode_frame(b"image", 1234, 0, must_process=True, placement=placement)
     golden = "4c4b4f4e01010500d20400004001400100000000000000001a0160000005d002"
     assert window[: protocol.HEADER_BYTES].hex() == golden
+    scaled = placement._replace(image_width=160, image_height=160)
+    window = protocol.encode_frame(b"image", 1234, 0, must_process=True, placement=scaled)
+    assert window[: protocol.HEADER_BYTES].hex() == golden.replace("0500d204", "0501d204")
+
+
+def test_a_session_is_asked_for_with_no_more_than_is_wanted() -> None:
+    plain = {"mode": "latest", "targets": [], "detached_ttl_s": 0}
+    assert protocol.create_request(None, [], every=False) == plain
+    wanted = protocol.create_request("m", [], every=False, cadence=4, thresholds=protocol.Thresholds(leave=0.25))
+    assert wanted == plain | {"model": "m", "cadence": 4, "thresholds": {"leave": 0.25}}
 
 
 def test_a_result_is_read_with_its_true_age() -> None:
@@ -38,7 +48,7 @@ def test_a_result_is_read_with_its_true_age() -> None:
     assert isinstance(result, Result)
     assert (result.seq, result.true_age_ms, result.skipped, result.fps_out) == (7, 5.0, 2, 29.5)
     assert result.targets[0].box == Box(1, 2, 3, 4)
-    assert result.next == NextWindow(full=False, window=(16, 0, 64, 48))
+    assert result.next == NextWindow(full=False, window=(16, 0, 64, 48), max_scale=0.8)
 
 
 def test_a_result_without_targets_asks_for_a_whole_frame() -> None:

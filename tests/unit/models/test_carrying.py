@@ -88,6 +88,25 @@ def test_a_part_of_a_frame_that_lacks_the_surroundings_is_looked_at() -> None:
     assert CARRIER.carried(follower.target, part, 8) is None
 
 
+def test_in_windows_that_were_scaled_down_targets_are_carried_to_the_same_place() -> None:
+    follower = Follower(8, Drawing(width=640, height=480, side=120, speed_x=4.0, speed_y=2.0))
+    estimate = follower.see(1)
+    for index in range(2, 7):
+        window = follower.drawing.frame(index)[:, :512]
+        small = np.asarray(cv2.resize(window, (205, 192), interpolation=cv2.INTER_AREA), np.uint8)
+        estimate = follower.see(index, Picture(small, 0, 0, 640, 480, scaled_from=(512, 480)))
+        assert _off(estimate.box, follower.drawing.box(index)) < 5.0
+    assert estimate.search is Search.CARRIED
+    assert len(follower.looks) < 4
+
+
+@pytest.mark.parametrize("cadence", [1, 4])
+def test_following_with_a_cadence_is_looking_and_carrying_in_turns(cadence: int) -> None:
+    follower, target = Follower(cadence), TRACKER.start(DRAWING.frame(0), DRAWING.box(0))
+    for index in range(1, 8):
+        assert CARRIER.follow(target, DRAWING.frame(index), cadence) == follower.see(index)
+
+
 @pytest.mark.parametrize(("dx", "dy"), [(0, 0), (3, 2)])
 def test_at_the_frames_border_a_target_is_carried_too(dx: int, dy: int) -> None:
     rng = np.random.default_rng(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -39,6 +40,23 @@ def part_of(frame: ByteArray, part: PixelRect) -> Picture:
 
 def placed(place: Box, spec: ModelSpec) -> Target:
     return Target(place, place, (), (), Presence(), FILL, spec.crop.search_size)
+
+
+@pytest.mark.parametrize("family", PARTIAL)
+def test_a_part_that_was_scaled_down_gives_nearly_the_crop_of_the_frame(family: Family) -> None:
+    spec, rules = SPECS[family], FAMILIES[family]
+    smooth = np.asarray(cv2.GaussianBlur(FRAME, (0, 0), 6), np.uint8)
+    target = placed(Box(60, 30, 50, 60), spec)
+    window = Tracker(spec, DummyRuntime()).next_window(target)
+    rows, columns = slice(0, 140), slice(10, 190)
+    small = np.asarray(cv2.resize(smooth[rows, columns], (90, 70), interpolation=cv2.INTER_AREA), np.uint8)
+    found, expected = np.empty((2, *(spec.crop.search_size,) * 2, 3), rules.crop_type)
+    rules.cut(Picture(small, 10, 0, WIDTH, HEIGHT, scaled_from=(180, 140)), window, found, FILL)
+    rules.cut(Picture(smooth[rows, columns], 10, 0, WIDTH, HEIGHT), window, expected, FILL)
+    off = np.abs(found.astype(float) - expected)
+    # At the frame's border alone, where half a pixel of it is mixed with what lies outside, they differ more.
+    assert off.mean() < 2
+    assert np.median(off) <= 1
 
 
 @pytest.mark.parametrize("family", PARTIAL)

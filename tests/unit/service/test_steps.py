@@ -175,8 +175,17 @@ def test_a_window_gives_the_boxes_of_the_frame_it_was_cut_from() -> None:
     assert found == boxes(model, HostDecoder(), STARTS[:1], full)
 
 
-def test_a_window_that_was_scaled_down_is_brought_back_to_the_frames_scale() -> None:
+def test_a_window_that_was_scaled_down_stays_so_and_keeps_its_place() -> None:
     pixels = cv2.resize(drawn(0)[40:240, 100:400], (150, 100), interpolation=cv2.INTER_AREA)
     picture = HostDecoder().decode_all(frame(encoded(pixels, ".png"), 1, Placement(100, 40, 300, 200, WIDTH, HEIGHT)))
-    assert (picture.x, picture.y, picture.pixels.shape) == (100, 40, (200, 300, 3))
-    assert np.abs(picture.pixels.astype(int) - drawn(0)[40:240, 100:400]).mean() < 12
+    assert (picture.x, picture.y, picture.width, picture.height) == (100, 40, 300, 200)
+    assert np.array_equal(picture.pixels, pixels)
+    back = picture.at_frame_scale()
+    assert (back.x, back.y, back.pixels.shape, back.scaled_from) == (100, 40, (200, 300, 3), None)
+    assert np.abs(back.pixels.astype(int) - drawn(0)[40:240, 100:400]).mean() < 12
+
+
+def test_a_window_of_all_of_the_frame_that_was_scaled_down_is_brought_back_to_scale() -> None:
+    pixels = cv2.resize(drawn(0), (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
+    picture = HostDecoder().decode_all(frame(encoded(pixels, ".png"), 1, Placement(0, 0, WIDTH, HEIGHT, WIDTH, HEIGHT)))
+    assert picture.whole
