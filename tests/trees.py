@@ -12,7 +12,13 @@ import numpy as np
 from PIL import Image
 
 WIDTH, HEIGHT = 64, 48
-META = "[METAINFO]\nurl: https://example.org/v?a=1\nobject_class: ship\nresolution: (64, 48)\n"
+META = """[METAINFO]
+url: https://example.org/v?a=1
+object_class: ship
+motion_class: boat
+root_class: object
+resolution: (64, 48)
+"""
 Box = Sequence[float]
 
 
@@ -58,10 +64,7 @@ def got10k(root: Path) -> Path:
         text(folder / "absence.label", "0\n1\n0\n0\n0\n" if number == 2 else "0\n" * 5)
         text(folder / "cover.label", "8\n8\n0\n8\n5\n" if number == 2 else "8\n" * 5)
         text(folder / "cut_by_image.label", "0\n" * 5)
-        text(
-            folder / "meta_info.ini",
-            "[METAINFO]\nurl: https://example.org/v?a=1\nobject_class: ship\nresolution: (64, 48)\n",
-        )
+        text(folder / "meta_info.ini", META)
     text(root / "train" / "list.txt", "GOT-10k_Train_000001\nGOT-10k_Train_000002\n")
     test = root / "test" / "GOT-10k_Test_000001"
     for i in (1, 2, 3):

@@ -44,7 +44,7 @@ def augment(pairs: Pairs, recipe: AugmentRecipe, generator: torch.Generator) -> 
     # Pasting fills from other rows of the batch, before colours are disturbed row by row.
     searches = _paste_occluders(searches, pairs, recipe.occluder_share, dice)
     searches = _paste_distractors(searches, pairs, recipe.distractor_share, dice)
-    templates, searches, boxes = _flip(templates, searches, pairs.boxes, dice)
+    templates, searches, boxes = _flip(templates, searches, pairs.boxes, recipe.flip_share, dice)
     count = len(boxes)
     grey = dice.chance(count, recipe.grey_share)
     common = _colour_matrix(dice, count, recipe.colour, grey)
@@ -78,8 +78,10 @@ class Dice:
         return int(torch.randint(low, max(high, low + 1), (), generator=self._generator))
 
 
-def _flip(templates: Tensor, searches: Tensor, boxes: Tensor, dice: Dice) -> tuple[Tensor, Tensor, Tensor]:
-    turned = dice.chance(len(boxes), 0.5)
+def _flip(
+    templates: Tensor, searches: Tensor, boxes: Tensor, share: float, dice: Dice
+) -> tuple[Tensor, Tensor, Tensor]:
+    turned = dice.chance(len(boxes), share)
     side = searches.shape[1]
     mirrored = torch.stack([side - boxes[:, 2], boxes[:, 1], side - boxes[:, 0], boxes[:, 3]], dim=1)
     pick = turned[:, None, None, None]

@@ -55,6 +55,17 @@ class Samples:
             np.array([estimate.state is State.LOST for estimate, _, _ in listed], np.bool_),
         )
 
+    @classmethod
+    def joined(cls, parts: Iterable[Self]) -> Self:
+        """All of them, one after the other."""
+        listed = list(parts)
+        return cls(
+            np.concatenate([part.score for part in listed]),
+            np.concatenate([part.on_target for part in listed]),
+            np.concatenate([part.absent for part in listed]),
+            np.concatenate([part.lost for part in listed]),
+        )
+
     def following(self) -> Self:
         """Those whose box is where the tracker looked: not those it said to be lost, whose box stands still."""
         kept = ~self.lost

@@ -15,7 +15,8 @@ from training import loading
 from training.augment import Pairs, augment, to_device
 from training.distributed import ALONE, Share
 from training.frozen import FeatureFunction
-from training.recipe import Recipe
+from training.published import pysot_colours
+from training.recipe import AugmentRecipe, PysotAugment, Recipe, VideoAnalystAugment
 from training.sampling import PairBatch, PairSampler
 
 
@@ -65,7 +66,14 @@ class Feeder:
 
     def _disturbed(self, number: int, sampled: PairBatch) -> Pairs:
         generator = torch.Generator().manual_seed(self._recipe.fit.seed * 1_000_003 + number)
-        return augment(to_device(sampled, self._device), self._recipe.augment, generator)
+        pairs = to_device(sampled, self._device)
+        match self._recipe.augment:
+            case AugmentRecipe() as rule:
+                return augment(pairs, rule, generator)
+            case PysotAugment() as rule:
+                return pysot_colours.disturbed(pairs, rule, generator)
+            case VideoAnalystAugment():
+                return pairs
 
     def _step(self, step: int, sampled: Iterator[PairBatch]) -> Sequence[Batch]:
         """The parts of a step, the next ones of `sampled`."""

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,12 +19,12 @@ from safetensors.torch import load_file
 
 from models.package import WEIGHTS, read_package
 from training import checkpoint
-from training.datasets.sources import open_sources
+from training.datasets.sources import DataSet, open_sources
 from training.distributed import Share, any_process, joined
 from training.feeding import Feeder
 from training.judging import Judge
 from training.learner import Learner, NotFinite
-from training.progress import Progress
+from training.progress import LINE_STEPS, Progress
 from training.recipe import Recipe, read_recipe
 from training.run_report import write_report
 from training.sampling import DECODED_BYTES, PairSampler
@@ -63,8 +63,11 @@ class _Run:
         self.task = make_task(recipe)
         self.network = self.task.network.to(self.device)
         self.learner = Learner(self.task, recipe.fit, self.device, share)
+        self.console = Console(stderr=True, quiet=not share.leads)
+        data = open_sources(recipe.data)
+        self.console.print(_described(recipe, data, self.device), highlight=False, soft_wrap=True)
         self.sampler = PairSampler(
-            open_sources(recipe.data),
+            data,
             recipe.data,
             recipe.augment,
             recipe.trained_model.crop,
@@ -72,7 +75,6 @@ class _Run:
             decoded_bytes=DECODED_BYTES // (max(1, recipe.fit.workers) * share.world),
         )
         self.judge = Judge(recipe, out, self.device) if recipe.judge is not None and share.leads else None
-        self.console = Console(stderr=True, quiet=not share.leads)
         self.commit = _commit()
         self.seconds, self.pairs = 0.0, 0
         self.stages: list[dict[str, Any]] = []
@@ -155,7 +157,7 @@ class _Run:
                 if done:
                     break
         if self.share.leads:
-            write_report(self.out, self.recipe)
+            self.console.print(f"report: {write_report(self.out, self.recipe)}", highlight=False, soft_wrap=True)
 
     def _failed(self, step: int, feeder: Feeder, error: NotFinite) -> TrainingFailed:
         """Keeps the batch that did it, crops and truth, for a look at it."""
@@ -185,6 +187,15 @@ def _asked_to_stop() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _described(recipe: Recipe, data: Sequence[DataSet], device: torch.device) -> str:
+    """What a run is about to do, for its first line."""
+    tracks, stills = (sum(len(getattr(part, kind)) for part in data) for kind in ("tracks", "stills"))
+    return (
+        f"{recipe.name}: {recipe.fit.steps:,} steps of {recipe.fit.batch} pairs from {tracks:,} tracks and "
+        f"{stills:,} stills, on {device}; a line every {LINE_STEPS} steps or each minute"
+    )
 
 
 def _commit() -> str:

@@ -39,7 +39,9 @@ def draw_pairs(recipe_path: Path, step: int) -> NDArray[np.uint8]:
 def _tile(pairs: Pairs, row: int) -> NDArray[np.uint8]:
     """Template and search crop side by side at the search crop's scale, in a frame of the pair's colour."""
     positive = bool(pairs.positive[row])
-    template, search = (np.asarray(crops[row].cpu(), np.uint8).copy() for crops in (pairs.templates, pairs.searches))
+    template, search = (
+        crops[row].cpu().clamp(0, 255).to(torch.uint8).numpy().copy() for crops in (pairs.templates, pairs.searches)
+    )
     colour = _POSITIVE if positive else _NEGATIVE
     if positive:
         x0, y0, x1, y1 = (round(float(value)) for value in pairs.boxes[row])

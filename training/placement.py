@@ -14,7 +14,7 @@ from training.cutting import Placement
 from training.recipe import AugmentRecipe, Motion
 
 WHOLE_TRIES = 50
-"""video_analyst, data/utils/crop_track_pair.py"""
+"""Then the target stays in the middle."""
 
 
 def placed(box: Box, crop: CropSpec, recipe: AugmentRecipe, rng: Generator) -> Placement:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from models.spec import Family, ModelSpec, SpecInvalid, spec_from_mapping
 from models.variants import VARIANTS
+from training.augment_recipe import (
+    Augmentation,
+    AugmentRecipe,
+    Motion,
+    PysotAugment,
+    PysotDisturbance,
+    VideoAnalystAugment,
+    augmentation,
+)
 from training.fit_recipe import FitRecipe, JudgeRecipe, Precision, StagedFitRecipe
 
 __all__ = [
-    "AugmentRecipe", "DataRecipe", "FitRecipe", "JudgeRecipe", "Motion", "Precision", "Recipe", "SourceRecipe",
-    "StagedFitRecipe", "read_recipe",
+    "AugmentRecipe", "Augmentation", "DataRecipe", "FitRecipe", "JudgeRecipe", "Motion", "Precision", "PysotAugment",
+    "PysotDisturbance", "Recipe", "SourceRecipe", "StagedFitRecipe", "VideoAnalystAugment", "read_recipe",
 ]  # fmt: skip
 
 
@@ -53,52 +61,13 @@ class DataRecipe:
     """Share of pairs whose search crop does not hold the target."""
     same_class_share: float
     """Share of these whose search crop is centred on another thing of the template's class, where there is one."""
+    largest_aspect: float = 0.0
+    """Views whose target is so many times longer than wide, or more, are left out; 0: none
+    (video_analyst, data/utils/filter_box.py: 10, the only one of its conditions that has an effect)."""
 
     def __post_init__(self) -> None:
         if not self.sources:
             raise SpecInvalid("data.sources: name at least one")
-
-
-class Motion(StrEnum):
-    """How targets are moved and scaled in search crops."""
-
-    MIXED = "mixed"
-    """Half of them little, half of them anywhere within `shift`; scales and shapes by a normal distribution."""
-    STRETCHED = "stretched"
-    """Anywhere within `shift`; width and height each for itself between 1 - `scale` and 1 + `scale` times smaller
-    (pysot, datasets/augmentation.py)."""
-    ZOOMED = "zoomed"
-    """Anywhere within `shift`, and between 1 / (1 + `scale`) and 1 + `scale` times smaller, but whole within the crop
-    (video_analyst, data/utils/crop_track_pair.py)."""
-
-
-@dataclass(frozen=True, slots=True)
-class AugmentRecipe:
-    """How crops are disturbed. Shares are probabilities, shifts are shares of the search crop's side."""
-
-    shift: float
-    scale: float
-    """Standard deviation of the logarithm of the target's scale in the search crop."""
-    aspect: float
-    template_jitter: float
-    low_resolution_share: float
-    low_resolution_factor: float
-    """Crops are cut up to this many times smaller and enlarged again, as small targets are when served."""
-    background_share: float
-    """Crops whose surroundings outside the stored picture are filled from another picture, not with the mean colour."""
-    transplant_share: float
-    """Search crops whose target is cut out and stands on another picture, as if it had moved there."""
-    colour: float
-    grey_share: float
-    blur_share: float
-    rotation: float
-    """Standard deviation, in degrees, of how far the target is turned in the search crop; its box is then that of a
-    turned ellipse."""
-    noise: float
-    """Largest standard deviation of the added noise, in grey levels."""
-    distractor_share: float
-    occluder_share: float
-    motion: Motion = Motion.MIXED
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +78,8 @@ class Recipe:
     model: ModelSpec
     """In TOML also `{ variant = "siamrpnpp_r50" }`: a published configuration by its name."""
     data: DataRecipe
-    augment: AugmentRecipe
+    augment: Augmentation
+    """Ours, or that of a published code base."""
     fit: FitRecipe | StagedFitRecipe
     """Ours for networks of our own, staged for published ones."""
     judge: JudgeRecipe | None = None
@@ -147,7 +117,7 @@ def read_recipe(path: Path) -> Recipe:
         data["name"],
         model,
         spec_from_mapping(DataRecipe, data["data"], f"{where}.data"),
-        spec_from_mapping(AugmentRecipe, data["augment"], f"{where}.augment"),
+        augmentation(data["augment"], f"{where}.augment"),
         spec_from_mapping(kind, data["fit"], f"{where}.fit"),
         judge,
     )

@@ -22,6 +22,7 @@ _CURVES = (
     ("learning rate", ("rate",)),
     ("gradient norm", ("gradient_norm",)),
     ("pairs / s", ("pairs_per_s",)),
+    ("share of the time spent waiting for data", ("data_wait",)),
 )
 _JUDGED = ("epoch", "step", "auc", "precision20", "normalized_precision", "ao", "sr50", "frames_per_s", "best")
 
@@ -40,6 +41,7 @@ def write_report(out: Path, recipe: Recipe) -> Path:
                 "<style>body{font:15px/1.5 system-ui;max-width:72em;margin:2em auto;padding:0 1em}"
                 "td,th{padding:.1em .8em;text-align:right}img{width:100%}pre{background:#f4f4f4;padding:1em}</style>",
                 f"<h1>{html.escape(recipe.name)}</h1>",
+                _table(("the run", ""), _summary(log, recipe)) if log else "",
                 _table(("measure", "at the end"), [(name, _shown(value)) for name, value in last.items()]),
                 f"<h2>Curves</h2><img src={CURVES} alt='curves'>",
                 "<h2>Judged on the way</h2>" if judged else "",
@@ -53,19 +55,36 @@ def write_report(out: Path, recipe: Recipe) -> Path:
     return page
 
 
+def _summary(log: Sequence[dict[str, Any]], recipe: Recipe) -> list[tuple[str, str]]:
+    """The whole run in numbers. A line of the log tells of the steps since the one before."""
+    batch, seconds, waited, done = recipe.fit.batch, 0.0, 0.0, 0
+    for entry in log:
+        taken = (entry["step"] - done) * batch / entry["pairs_per_s"]
+        seconds, waited, done = seconds + taken, waited + taken * entry["data_wait"], entry["step"]
+    return [
+        ("steps", f"{done:,} of {recipe.fit.steps:,}"),
+        ("pairs", f"{done * batch:,}"),
+        ("hours", f"{seconds / 3600:.2f}"),
+        ("pairs/s", f"{done * batch / seconds:.1f}"),
+        ("time spent waiting for data", f"{waited / seconds:.1%}"),
+    ]
+
+
 def _draw(path: Path, log: Sequence[dict[str, Any]], judged: Sequence[dict[str, Any]]) -> None:
-    figure = Figure(figsize=(11, 2.4 * (len(_CURVES) + 1) / 2), layout="constrained")
+    rows = (len(_CURVES) + bool(judged) + 1) // 2
+    figure = Figure(figsize=(11, 2.4 * rows), layout="constrained")
     for place, (title, names) in enumerate(_CURVES, 1):
-        axes = figure.add_subplot((len(_CURVES) + 2) // 2, 2, place)
+        axes = figure.add_subplot(rows, 2, place)
         axes.set_title(title)
         for name in names:
             points = [(entry["step"], entry[name]) for entry in log if name in entry]
             axes.plot([step for step, _ in points], [value for _, value in points], label=name if points else None)
         if len(names) > 1 and log:
             axes.legend()
-    axes = figure.add_subplot((len(_CURVES) + 2) // 2, 2, len(_CURVES) + 1)
-    axes.set_title("success AUC")
-    axes.plot([entry["step"] for entry in judged], [entry["auc"] for entry in judged], marker="o")
+    if judged:
+        axes = figure.add_subplot(rows, 2, len(_CURVES) + 1)
+        axes.set_title("success AUC")
+        axes.plot([entry["step"] for entry in judged], [entry["auc"] for entry in judged], marker="o")
     FigureCanvasAgg(figure).print_figure(path)
 
 

@@ -16,7 +16,9 @@ from training.cutting import Placement, Surroundings, cut
 from training.datasets.sources import DataSet
 from training.datasets.tracks import Pictures, Track, View, decoded
 from training.placement import placed
-from training.recipe import AugmentRecipe, DataRecipe
+from training.published import pysot, video_analyst
+from training.published.shown import Crops, Shown
+from training.recipe import Augmentation, AugmentRecipe, DataRecipe, PysotAugment, VideoAnalystAugment
 
 NEGATIVE_TRIES = 100
 DECODED_BYTES = 4 << 30
@@ -124,7 +126,7 @@ class PairSampler:
         self,
         data: Sequence[DataSet],
         recipe: DataRecipe,
-        augment: AugmentRecipe,
+        augment: Augmentation,
         crop: CropSpec,
         seed: int,
         *,
@@ -157,25 +159,41 @@ class PairSampler:
             batch.positive[row] = False
         else:
             batch.gaps[row] = abs(search.frame - template.frame)
+        out = batch.templates[row], batch.searches[row]
+        match self._augment:
+            case AugmentRecipe() as rule:
+                batch.boxes[row] = self._cut_pair(template, search, rule, rng, out)
+            case PysotAugment() as rule:
+                batch.boxes[row] = pysot.cut_pair(self._shown(template), self._shown(search), rule, rng, out)
+            case VideoAnalystAugment() as rule:
+                batch.boxes[row] = video_analyst.cut_pair(
+                    self._shown(template), self._shown(search), self._crop, rule, rng, out
+                )
+
+    def _shown(self, view: View) -> Shown:
+        return Shown(self._pictures.get(view.pictures, view.picture), view.box)
+
+    def _cut_pair(
+        self, template: View, search: View, rule: AugmentRecipe, rng: Generator, out: Crops
+    ) -> tuple[float, float, float, float]:
         factor = 1.0
-        if rng.random() < self._augment.low_resolution_share:
-            factor = math.exp(rng.uniform(0, math.log(self._augment.low_resolution_factor)))
-        jitter = self._augment.template_jitter
+        if rng.random() < rule.low_resolution_share:
+            factor = math.exp(rng.uniform(0, math.log(rule.low_resolution_factor)))
+        jitter = rule.template_jitter
         dx, dy = rng.uniform(-jitter, jitter, 2)
         still = Placement(float(dx), float(dy), math.exp(rng.normal(0, jitter)), 1.0, 0.0)
-        self._cut(template, still, self._surroundings(factor, rng), batch.templates[row])
-        moved = placed(search.box, self._crop, self._augment, rng)
+        self._cut(template, still, self._surroundings(factor, rule, rng), out[0])
+        moved = placed(search.box, self._crop, rule, rng)
         factor = max(1.0, factor * math.exp(rng.normal(0, 0.1)))
         # Negatives too, or a target on a strange background would be a sure sign of the right one.
-        elsewhere = rng.random() < self._augment.transplant_share
-        surroundings = self._surroundings(factor, rng, elsewhere=elsewhere)
-        batch.boxes[row] = self._cut(search, moved, surroundings, batch.searches[row])
+        elsewhere = rng.random() < rule.transplant_share
+        return self._cut(search, moved, self._surroundings(factor, rule, rng, elsewhere=elsewhere), out[1])
 
     def _cut(
         self, view: View, placement: Placement, surroundings: Surroundings, out: NDArray[np.uint8]
     ) -> tuple[float, float, float, float]:
-        picture = self._pictures.get(view.pictures, view.picture)
-        return cut(picture, view.box, self._crop, placement, surroundings, out)
+        shown = self._shown(view)
+        return cut(shown.picture, shown.box, self._crop, placement, surroundings, out)
 
     def _other(self, track: Track, rng: Generator) -> View:
         alike = self._mix.alike(track, rng) if rng.random() < self._recipe.same_class_share else None
@@ -186,8 +204,10 @@ class PairSampler:
                 return other.views[int(rng.integers(len(other)))]
         raise ValueError(f"no target outside the scene {track.scene!r} was found; set data.negative_share to 0")
 
-    def _surroundings(self, factor: float, rng: Generator, *, elsewhere: bool = False) -> Surroundings:
-        if rng.random() >= self._augment.background_share and not elsewhere:
+    def _surroundings(
+        self, factor: float, rule: AugmentRecipe, rng: Generator, *, elsewhere: bool = False
+    ) -> Surroundings:
+        if rng.random() >= rule.background_share and not elsewhere:
             return Surroundings(factor, None, elsewhere=False)
         picture = self._pictures.get(*self._mix.background(rng))
         height, width = picture.shape[:2]

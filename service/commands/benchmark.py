@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from service.commands.failures import TRAIN_EXTRA, CommandFailed, reported
+from service.commands.failures import CommandFailed, reported, require_train_extra
 
 if TYPE_CHECKING:
     from training.benchmarks.running import OpenTracker
@@ -77,9 +77,7 @@ def evaluate_benchmark(request: BenchmarkRequest) -> None:
 
 
 def _require_libraries(through: str | None) -> None:
-    missing = [name for name in ("PIL", "matplotlib") if find_spec(name) is None]
-    if missing:
-        raise CommandFailed(f"benchmarks need {', '.join(missing)}: {TRAIN_EXTRA}")
+    require_train_extra("evaluate --benchmark")
     if through is not None and find_spec("lockon_client") is None:
         raise CommandFailed("--through needs the Python client: pip install ./client")
 

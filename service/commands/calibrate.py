@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from training.evaluation.sequences import Clip
 
 PAIRS = 2000
+TUNING, HELD_OUT, ABSENCES, MADE = "tuning half", "held-out half", "sequences with absences", "absences made by rule"
 MIN_SIDE = 14.0
 """Of a thing in a pair, in pixels."""
 
@@ -45,9 +46,10 @@ def calibrate(
 
     The fit sees every other sequence, and clips made of them in which the target disappears; the table judges both
     halves by the calibration error before and after, and by how well the score tells targets that are there from those
-    that are absent (area under the ROC curve)."""
+    that are absent (area under the ROC curve): also in sequences with real absences alone, in the made clips alone, and
+    with --data for pairs of which every other one shows something else."""
     with reported():
-        require_train_extra()
+        require_train_extra("calibrate")
     silence_opencv()
     from models.package import PackageInvalid, find_package, load_tracker
     from training.calibration import fit
@@ -58,36 +60,47 @@ def calibrate(
         package = find_package(model)
         tracker = load_tracker(model)
         samples = _samples(tracker, _clips(folder), shards)
-        found = fit(samples["tuning half"].following())
+        found = fit(samples[TUNING].following())
         if out is not None:
             _write(package, found, out)
     _show(samples, found)
 
 
-def _clips(folder: Path) -> dict[str, list[Clip]]:
-    """The clips of each half: the sequences, and what is made of them."""
+def _clips(folder: Path) -> dict[tuple[str, str], list[Clip]]:
+    """The clips of each half, by kind: sequences with absences, those without, and what is made of the latter."""
+    import numpy as np
+
     from training.evaluation.absences import made_clips
     from training.evaluation.report import Halves
     from training.evaluation.sequences import read_sequences
 
     sequences = read_sequences(folder)
     halves = Halves.of(sequence.name for sequence in sequences)
-    parts = {"tuning half": halves.tuning, "held-out half": halves.held_out}
-    films = {name: [each for each in sequences if each.name in half] for name, half in parts.items()}
-    return {name: [*part, *made_clips(part)] for name, part in films.items()}
+    clips: dict[tuple[str, str], list[Clip]] = {}
+    for half, names in ((TUNING, halves.tuning), (HELD_OUT, halves.held_out)):
+        films = [each for each in sequences if each.name in names]
+        clips[half, ABSENCES] = [film for film in films if np.isnan(film.truth).any()]
+        clips[half, "others"] = [film for film in films if not np.isnan(film.truth).any()]
+        clips[half, MADE] = [*made_clips(films)]
+    return clips
 
 
-def _samples(tracker: Tracker, clips: Mapping[str, list[Clip]], shards: Path | None) -> dict[str, Samples]:
+def _samples(tracker: Tracker, clips: Mapping[tuple[str, str], list[Clip]], shards: Path | None) -> dict[str, Samples]:
+    """By the rows of the table. The fit changes no order, so that the rows for absences may have both halves."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from training.calibration import followed, paired
+    from training.calibration import Samples, followed, paired
     from training.datasets.sources import DataSet, read_source
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("following", total=sum(map(len, clips.values())))
-        found = {name: followed(tracker, part, lambda: progress.advance(task)) for name, part in clips.items()}
+        parts = {key: followed(tracker, part, lambda: progress.advance(task)) for key, part in clips.items()}
+    found = {
+        row: Samples.joined(part for key, part in parts.items() if row in key)
+        for row in (TUNING, HELD_OUT, ABSENCES, MADE)
+    }
     if shards is not None:
         found["pairs of the data"] = paired(tracker, DataSet.of(read_source(shards), MIN_SIDE), PAIRS)
     return found

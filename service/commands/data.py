@@ -37,7 +37,7 @@ def check(
 
     The exit code is 1 if anything is missing or broken."""
     with reported():
-        require_train_extra()
+        require_train_extra("data")
     from rich.console import Console
     from rich.table import Table
 
@@ -86,7 +86,7 @@ def pack(
 
     A pack that was stopped goes on when the same command is given again. Name it as a source in a recipe."""
     with reported():
-        require_train_extra()
+        require_train_extra("data")
     from training.datasets.catalogue import chosen_splits, recognise
     from training.datasets.tracks import DataInvalid
     from training.packs.crops import CropRule
@@ -125,7 +125,7 @@ def verify(
 ) -> None:
     """Check every crop of a pack against its digest, and the index against the manifest."""
     with reported():
-        require_train_extra()
+        require_train_extra("data")
     from training.datasets.tracks import DataInvalid
     from training.packs.verifying import verify_pack
 
@@ -150,7 +150,7 @@ def show(
 ) -> None:
     """Draw a sheet of samples with their boxes: a row for each track, or of stills; of a recipe its augmented pairs."""
     with reported():
-        require_train_extra()
+        require_train_extra("data")
     import cv2
 
     from models.spec import SpecInvalid
@@ -209,7 +209,8 @@ def _problem_lines(reports: list[SplitReport]) -> list[str]:
     """The first problems of each split and how many more there are, and the same of remarks."""
     lines: list[str] = []
     for report in reports:
-        for title, texts in (("", report.problems), ("remark: ", report.remarks)):
+        for title, said in (("", report.problems), ("remark: ", report.remarks)):
+            texts = list(dict.fromkeys(said))  # many tracks may share a picture
             lines += [title + text for text in texts[:_SHOWN_PROBLEMS]]
             if (more := len(texts) - _SHOWN_PROBLEMS) > 0:
                 lines.append(f"{title}… and {more:,} more in {report.split}")

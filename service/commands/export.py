@@ -38,7 +38,7 @@ def export(
 ) -> None:
     """Write a model package: manifest, weights, and the two graphs in each format, checked against the network."""
     with reported():
-        require_train_extra()
+        require_train_extra("export")
         measured = _means(scores) if scores else {}
     from models.package import PackageInvalid, available, find_package
     from models.runtimes.base import GraphInvalid

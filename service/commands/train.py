@@ -24,7 +24,7 @@ def train(
     Several GPUs or machines: torchrun --nproc-per-node 4 --no-python lockon train RECIPE. Each process has its share of
     every batch; the first one writes checkpoints, logs and, at the end, report.html."""
     with reported():
-        require_train_extra()
+        require_train_extra("train")
     from models.spec import SpecInvalid
     from training.fit import TrainingFailed
     from training.fit import train as run

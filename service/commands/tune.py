@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.commands.benchmark import progress
-from service.commands.failures import TRAIN_EXTRA, CommandFailed, reported, require_train_extra, silence_opencv
+from service.commands.failures import CommandFailed, reported, require_train_extra, silence_opencv
 
 if TYPE_CHECKING:
     from training.tuning.search import Judged, Tuning
@@ -55,9 +54,7 @@ def tune(
     nothing was chosen. A search that was stopped goes on in its folder.
     """
     with reported():
-        require_train_extra()
-        if find_spec("optuna") is None:
-            raise CommandFailed(f"tuning needs optuna: {TRAIN_EXTRA}")
+        require_train_extra("tune")
     silence_opencv()
     from models.package import DEFAULT_MODEL, DUMMY, PackageInvalid
     from models.spec import SpecInvalid

@@ -71,9 +71,14 @@ def got10k_overlaps(predicted: Floats, truth: Floats, covered: Flags, size: tupl
     """IoU of the frames that GOT-10k scores: all but the first, in which some of the target is seen.
 
     covered: (N,) whether the cover label is above 0. size: width and height of the frames, to which boxes are cut."""
-    rows = np.flatnonzero(covered)
-    rows = rows[rows > 0]
+    rows = got10k_rows(covered)
     return iou(_cut(predicted[rows], size), _cut(truth[rows], size))
+
+
+def got10k_rows(covered: Flags) -> NDArray[np.intp]:
+    """The frames that GOT-10k scores."""
+    rows = np.flatnonzero(covered)
+    return rows[rows > 0]
 
 
 def success_of(overlaps: Floats) -> Floats:

@@ -5,6 +5,7 @@ A metric's name says whose definition it is: `pysot.success` is the success scor
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,8 +157,24 @@ def _got10k(
         "got10k.ao",
         _got10k_metrics(pooled),
         {name: _got10k_metrics(each) for name, each in overlaps.items()},
+        _got10k_attributes(sequences, overlaps),
         success_101=curves.success_of(pooled).tolist(),
     )
+
+
+def _got10k_attributes(
+    sequences: Sequence[BenchmarkSequence], overlaps: Mapping[str, curves.Floats]
+) -> dict[str, Metrics]:
+    """Of the scored frames that have a label, and of those of the sequences that have an attribute."""
+    having: dict[str, list[curves.Floats]] = defaultdict(list)
+    for each in sequences:
+        rows, found = curves.got10k_rows(each.visible), overlaps[each.name]
+        for tag, flags in each.tags.items():
+            having[tag].append(found[flags[rows]])
+        for attribute in each.attributes:
+            having[attribute].append(found)
+    pooled = {name: np.concatenate(parts) for name, parts in sorted(having.items())}
+    return {name: {"frames": float(len(part)), **_got10k_metrics(part)} for name, part in pooled.items() if len(part)}
 
 
 def _got10k_metrics(overlaps: curves.Floats) -> Metrics:
@@ -215,7 +232,15 @@ def _long_term(
         confidences = read_result_confidences(files, each)
         runs.append(longterm.LongTermRun(read_regions(files, each), confidences, each.regions, each.size))
     per = {each.name: _long_term_metrics([run]) for each, run in zip(sequences, runs, strict=True)}
-    return BenchmarkScores(tracker, HEADLINES[Protocol.LONG_TERM], _long_term_metrics(runs), per)
+    tagged: dict[str, list[longterm.LongTermRun]] = defaultdict(list)
+    for each, run in zip(sequences, runs, strict=True):
+        for tag, flags in each.tags.items():
+            if flags.any():
+                tagged[tag].append(run)
+    attributes = {
+        tag: {"sequences": float(len(having)), **_long_term_metrics(having)} for tag, having in sorted(tagged.items())
+    }
+    return BenchmarkScores(tracker, HEADLINES[Protocol.LONG_TERM], _long_term_metrics(runs), per, attributes)
 
 
 def _long_term_metrics(runs: Sequence[longterm.LongTermRun]) -> Metrics:

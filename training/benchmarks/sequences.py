@@ -124,17 +124,24 @@ def _chosen(names: list[str], only: Collection[str]) -> list[str]:
 def _sequence(benchmark: Benchmark, root: Path, split: str, track: Track) -> BenchmarkSequence:
     assert isinstance(track.pictures, Files), "benchmarks are published as files"
     paths = tuple(track.pictures.path(int(number)) for number in track.numbers)
-    truth_folder = root / track.name if benchmark.layout is vot.LAYOUT else None
-    by_cover = benchmark.layout is got10k.LAYOUT and split == "val"
+    count, folder = len(track), track.pictures.folder
+    attributes, tags, visible = read_attributes(track.source, split, root, track.name), {}, track.visible
+    if benchmark.layout is vot.LAYOUT:
+        own = root / track.name
+        names = vot.tag_names(own) if benchmark.protocol is Protocol.LONG_TERM else vot.TAGS
+        tags = vot.read_tags(own, count, names)
+    elif benchmark.layout is got10k.LAYOUT and split == "val":
+        attributes, tags = got10k.read_attributes(folder), got10k.read_tags(folder, count)
+        visible = _covered(folder, count)
     return BenchmarkSequence(
         track.name,
         paths,
         track.boxes,
-        _covered(track.pictures.folder, len(track)) if by_cover else track.visible,
+        visible,
         tuple(_region(row) for row in (track.boxes if track.polygons is None else track.polygons)),
         picture_size(track.pictures, int(track.numbers[0])),
-        attributes=read_attributes(track.source, split, root, track.name),
-        tags=vot.read_tags(truth_folder, len(track)) if truth_folder else {},
+        attributes=attributes,
+        tags=tags,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.datasets.layout import Layout, Split, subfolders
 from training.datasets.textfiles import (
@@ -23,6 +24,7 @@ _SPLITS = {"train": Split(9335), "val": Split(180), "test": Split(180)}
 _NAME = re.compile(r"GOT-10k_(Train|Val|Test)_(\d{6}|split_\d\d)$")
 _ALL_VISIBLE = 8
 """cover.label counts the visible share of the target in eighths."""
+_GROUPS = ("root_class", "motion_class")
 
 
 def _folder(root: Path, split: str) -> Path:
@@ -62,6 +64,21 @@ def _tracks(root: Path, split: str, name: str) -> Iterator[Track]:
         hidden = np.asarray((absent == 1) | (cover == 0))
     category = _meta(folder / "meta_info.ini").get("object_class")
     yield sequence_track("got10k", name, folder, frames, boxes, truth=truth, hidden=hidden, category=category)
+
+
+def read_tags(folder: Path, count: int) -> dict[str, NDArray[np.bool_]]:
+    """(count,) by name: the frames in which the target is cut by the picture's edge, and partly covered."""
+    cover = read_flags(folder / "cover.label", count, largest=_ALL_VISIBLE)
+    return {
+        "cut_by_image": np.asarray(read_flags(folder / "cut_by_image.label", count) == 1),
+        "partly_covered": np.asarray((cover > 0) & (cover < _ALL_VISIBLE)),
+    }
+
+
+def read_attributes(folder: Path) -> frozenset[str]:
+    """What meta_info.ini says of the whole sequence, as `key: value`; of those keys that group many sequences."""
+    known = _meta(folder / "meta_info.ini")
+    return frozenset(f"{key}: {known[key]}" for key in _GROUPS if key in known)
 
 
 def _sequence_folder(folder: Path, name: str) -> Path:

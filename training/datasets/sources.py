@@ -51,15 +51,22 @@ class DataSet:
     """Template and search frame are at most this far apart in time; 0: any two frames."""
 
     @classmethod
-    def of(cls, tracks: Iterable[Track], min_side: float, weight: float = 1.0, gap: int = 0) -> Self:
-        """The data set without views whose target is hidden or smaller than `min_side` pixels.
+    def of(
+        cls,
+        tracks: Iterable[Track],
+        min_side: float,
+        weight: float = 1.0,
+        gap: int = 0,
+        largest_aspect: float = 0.0,
+    ) -> Self:
+        """The data set without views whose target is hidden, smaller than `min_side` pixels, or too long a strip.
 
         A track that loses all but one of its frames is left out."""
         everything = list(tracks)
         moving: list[Track] = []
         stills: list[Track] = []
         for track in everything:
-            if (seen := track.seen(min_side)) is None:
+            if (seen := track.seen(min_side, largest_aspect)) is None:
                 continue
             if len(track) == 1:
                 stills.append(seen)
@@ -70,14 +77,15 @@ class DataSet:
 
 def open_sources(recipe: DataRecipe) -> list[DataSet]:
     """The data sets of a recipe; raises DataInvalid for what is missing or broken."""
-    return [_opened(source, recipe.min_side) for source in recipe.sources]
+    return [_opened(source, recipe) for source in recipe.sources]
 
 
-def _opened(source: SourceRecipe, min_side: float) -> DataSet:
+def _opened(source: SourceRecipe, recipe: DataRecipe) -> DataSet:
     root = Path(os.path.expandvars(source.path))
-    data = DataSet.of(read_source(root, source.splits), min_side, source.weight, source.gap)
+    tracks = read_source(root, source.splits)
+    data = DataSet.of(tracks, recipe.min_side, source.weight, source.gap, recipe.largest_aspect)
     if not data.tracks and not data.stills:
-        raise DataInvalid(f"{root}: shows no target of {min_side} pixels or more")
+        raise DataInvalid(f"{root}: shows no target of {recipe.min_side} pixels or more")
     return data
 
 

@@ -131,9 +131,15 @@ class Track:
             polygons=None if self.polygons is None else self.polygons[rows],
         )
 
-    def seen(self, min_side: float) -> Track | None:
-        """The track without frames that do not show the target at `min_side` pixels or more; None if none is left."""
-        rows = np.flatnonzero(self.visible & (np.nan_to_num(self.boxes[:, 2:]).min(axis=1) >= min_side))
+    def seen(self, min_side: float, largest_aspect: float = 0.0) -> Track | None:
+        """The track without frames that do not show the target at `min_side` pixels or more, or at `largest_aspect`
+        times as long as wide or more (0: any shape will do); None if none is left."""
+        sides = np.nan_to_num(self.boxes[:, 2:])
+        shorter, longer = sides.min(axis=1), sides.max(axis=1)
+        fit = self.visible & (shorter >= min_side)
+        if largest_aspect:
+            fit &= longer < largest_aspect * shorter
+        rows = np.flatnonzero(fit)
         if len(rows) == len(self):
             return self
         return self.taken(rows) if len(rows) else None

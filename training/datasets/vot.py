@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +61,15 @@ def enclosing_boxes(polygons: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([low, high - low], axis=1)
 
 
-def read_tags(folder: Path, count: int) -> dict[str, NDArray[np.bool_]]:
-    """(count,) for each of TAGS: the frames that have it. A file may end early; the rest, or no file, means no."""
+def tag_names(folder: Path) -> list[str]:
+    """The tags that a sequence has a file of, whatever they are: long-term challenges have others than TAGS."""
+    return sorted({path.stem for path in folder.iterdir() if path.suffix in (".tag", ".label")})
+
+
+def read_tags(folder: Path, count: int, names: Sequence[str] = TAGS) -> dict[str, NDArray[np.bool_]]:
+    """(count,) for each of the names: the frames that have it. A file may end early; the rest, or no file, means no."""
     tags = {}
-    for tag in TAGS:
+    for tag in names:
         path = next((folder / f"{tag}{end}" for end in (".tag", ".label") if (folder / f"{tag}{end}").is_file()), None)
         flags = np.zeros(count, np.bool_)
         for number, line in enumerate(read_lines(path)[:count] if path else ()):

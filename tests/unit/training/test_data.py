@@ -37,7 +37,9 @@ def opened(shards: Path) -> DataSet:
 
 def quiet(recipe: Recipe) -> Recipe:
     """The recipe without anything that changes pixels or positions."""
-    none = {field.name: 0.0 for field in dataclasses.fields(recipe.augment) if field.name != "motion"}
+    none = {
+        field.name: 0.0 for field in dataclasses.fields(recipe.augment) if field.name not in ("motion", "flip_share")
+    }
     augment = dataclasses.replace(recipe.augment, **none)
     data = dataclasses.replace(recipe.data, negative_share=0.0)
     return dataclasses.replace(recipe, augment=augment, data=data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -92,6 +93,27 @@ def test_long_term_results_have_a_confidence_for_each_frame_but_the_first(tmp_pa
     scores = score_benchmark(BENCHMARKS["votlt"], sequences, tmp_path / "out", "drifts")
     assert scores is not None
     assert scores.overall["vot.f_score"] == pytest.approx(scores.overall["pysot.f_score"], abs=0.05)
+    # Tags are those that the sequences have files of; the only sequence has one of them.
+    assert list(scores.attributes) == ["occlusion"]
+    assert scores.attributes["occlusion"] == {"sequences": 1, **scores.sequences["ants3"]}
+
+
+def test_got10k_is_scored_by_labels_of_frames_and_of_sequences(tmp_path: Path) -> None:
+    names = ("a", "b")
+    shown = np.arange(20) % 4 > 0
+    labels = {"cut_by_image": np.arange(20) < 6, "partly_covered": np.zeros(20, np.bool_)}
+    sequences = [
+        replace(each, visible=shown, tags=labels, attributes=frozenset({f"root_class: {each.name}"}))
+        for each in drawn(tmp_path / "data", *names)
+    ]
+    run = BenchmarkRun(BENCHMARKS["got10k"], sequences, tmp_path / "out", "drifts")
+    run_benchmark(run, partial(Drifts, 10), 1)
+    scores = score_benchmark(run.benchmark, sequences, run.folder, "drifts")
+    assert scores is not None
+    assert set(scores.attributes) == {"cut_by_image", "root_class: a", "root_class: b"}
+    cut = scores.attributes["cut_by_image"]
+    assert (cut["frames"], cut["got10k.sr50"]) == (2 * 4, 1.0), "frames 1, 2, 3 and 5 of each"
+    assert scores.attributes["root_class: a"] == {"frames": 15, **scores.sequences["a"]}
 
 
 def test_what_has_results_is_not_run_again_and_folders_are_not_shared(tmp_path: Path) -> None:

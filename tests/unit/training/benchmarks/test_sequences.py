@@ -63,6 +63,11 @@ def test_got10k_scores_a_frame_by_its_cover_label_alone(tmp_path: Path) -> None:
     (tmp_path / "val" / "list.txt").write_text("GOT-10k_Val_000002\n")
     _, (sequence,) = read_benchmark(BENCHMARKS["got10k"], tmp_path, "val")
     assert sequence.visible.tolist() == [True, True, False, True, True]
+    assert sequence.attributes == {"root_class: object", "motion_class: boat"}
+    assert {name: flags.tolist() for name, flags in sequence.tags.items()} == {
+        "cut_by_image": [False] * 5,
+        "partly_covered": [False, False, False, False, True],
+    }
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Crops and disturbances of training pairs exactly as in published code bases."""
