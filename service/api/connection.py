@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from time import perf_counter
 
 import structlog
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from service.api.attaching import Attached, Attaching, Refused, read_text
 from service.api.handshake import Opening
 from service.api.sending import SendLimit
+from service.connections import LINE, BoundedProtocol
 from service.engine.fleet import Fleet
 from service.engine.outbox import CloseOrder, Outbox, ResultDraft
 from service.engine.registry import Registry
@@ -20,7 +22,7 @@ from service.engine.session import Session
 from service.protocol import results
 from service.protocol.header import Reason
 from service.protocol.messages import Bye, Hello, Message, MessageInvalid, Ping, Pong, SessionUpdate, UnknownType
-from service.protocol.results import Payload, encoded
+from service.protocol.results import Payload, encoded, encoded_bytes
 from service.security.access import Access
 from service.security.principals import Scope
 from service.telemetry.traces import SocketTrace, Traces
@@ -48,6 +50,7 @@ class Connection:
         self._own = False
         self._left = False
         self._watch: asyncio.TimerHandle | None = None
+        self._line: BoundedProtocol | None = websocket.scope["extensions"].get(LINE)
 
     async def run(self, session: Session | None) -> int:
         """Hello, then reading and writing until either ends; returns the close code."""
@@ -98,6 +101,10 @@ class Connection:
                 self._watch.cancel()
             for task in (reader, writer):
                 task.cancel()
+            self._outbox.send_now = None
+            if self._line is not None:
+                self._line.divert(None)
+                self._line = None
             await asyncio.gather(reader, writer, return_exceptions=True)
         try:
             return done[0].result()
@@ -114,23 +121,26 @@ class Connection:
             self._watch = asyncio.get_running_loop().call_later(CREDENTIALS_CHECK_S, self._watch_credentials)
 
     async def _read(self, session: Session, rest: str | bytes | None) -> int:
-        message = rest
+        if rest is not None:
+            self._take(session, rest)
+        if self._line is not None:
+            self._line.divert(partial(self._take, session))
+            self._outbox.send_now = partial(self._send_now, session)
         while True:
-            if message is None:
-                try:
-                    message = await self._receive()
-                except WebSocketDisconnect as gone:
-                    if gone.code == 1009:
-                        session.counters.receive()
-                        session.counters.reject(Reason.TOO_BIG)
-                    return gone.code
-            if not self._left and session.outbox is self._outbox:
-                self._take(session, message)
-            message = None
+            try:
+                message = await self._receive()
+            except WebSocketDisconnect as gone:
+                if gone.code == 1009:
+                    session.counters.receive()
+                    session.counters.reject(Reason.TOO_BIG)
+                return gone.code
+            self._take(session, message)
             # Messages that came together are there at once: without this, nobody else's turn would come between them.
             await asyncio.sleep(0)
 
     def _take(self, session: Session, message: str | bytes) -> None:
+        if self._left or session.outbox is not self._outbox:
+            return
         session.confirm()
         try:
             if isinstance(message, bytes):
@@ -206,6 +216,17 @@ class Connection:
             return 4408
         finally:
             limit.close()
+
+    def _send_now(self, session: Session, result: ResultDraft) -> bool:
+        """Sends a result past the writer, if nothing has to be waited for."""
+        if self._line is None or not self._line.ready or not self._resumption.surely_holds(session):
+            return False
+        now_s = perf_counter()
+        self._line.send_now(encoded_bytes(session.answers.payload(result, session.epoch, now_s)))
+        self._registry.metrics.sent(now_s - result.done_s)
+        if self._trace is not None:
+            self._trace.answered(result, perf_counter())
+        return True
 
     async def _send(self, session: Session, item: Payload | ResultDraft, now_s: float) -> None:
         if not isinstance(item, ResultDraft):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable
 from statistics import median
 
@@ -19,11 +18,13 @@ class Costs:
     """What the last frames of a session or of a model took of a worker, in seconds each."""
 
     def __init__(self) -> None:
-        self._last: deque[float] = deque(maxlen=REMEMBERED)
+        self._last: list[float] = []
 
     def add(self, seconds: float) -> None:
         """One more frame."""
         self._last.append(seconds)
+        if len(self._last) > REMEMBERED:
+            del self._last[0]
 
     @property
     def typical_s(self) -> float | None:

@@ -45,7 +45,7 @@ class Answers:
         self._last_empty_s = float("-inf")
         self._sent_drops = 0
         self._warned_s: dict[str, float] = {}
-        self._bad_times_s: deque[float] = deque(maxlen=BAD_FRAMES)
+        self._bad_times_s: list[float] = []
         self.kept: deque[ResultDraft] = deque(maxlen=KEPT_RESULTS)
 
     def attach(self, outbox: Outbox) -> None:
@@ -97,6 +97,7 @@ class Answers:
         """A frame cannot be used; too many of those end the socket."""
         self.warn("frame_rejected", detail, now_s, reason=str(reason), **({} if seq is None else {"seq": seq}))
         self._bad_times_s.append(now_s)
+        del self._bad_times_s[:-BAD_FRAMES]
         if len(self._bad_times_s) == BAD_FRAMES and now_s - self._bad_times_s[0] < BAD_FRAMES_WINDOW_S:
             self.close(4415, f"bad_media: {BAD_FRAMES} unusable frames in {BAD_FRAMES_WINDOW_S:g} s")
 

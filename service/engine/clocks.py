@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 BASE_BUCKETS = 10
 BUCKET_S = 60.0
 JUMP_S = 1.0
+RATE_EVENTS = 31
+"""Times that a rate is made of."""
+
+# Lists, though they lose their first items: an empty deque takes 0.7 KB, which each idle session would pay.
 
 
 class AgeClock:
     """Delay of a frame above the best delay seen lately, without comparing the two clocks' absolute values."""
 
     def __init__(self) -> None:
-        self._buckets: deque[tuple[int, float]] = deque(maxlen=BASE_BUCKETS)
+        self._buckets: list[tuple[int, float]] = []
         self._last_ts_s: float | None = None
         self._last_offset_s = 0.0
 
@@ -31,6 +33,7 @@ class AgeClock:
             self._buckets[-1] = (bucket, min(self._buckets[-1][1], offset))
         else:
             self._buckets.append((bucket, offset))
+            del self._buckets[:-BASE_BUCKETS]
         base = min(lowest for _, lowest in self._buckets)
         return max(0.0, offset - base), jumped
 
@@ -54,14 +57,16 @@ class Pace:
 
 
 class Rate:
-    """Events per second over the last 30 of them."""
+    """Events per second over the last RATE_EVENTS - 1 of them."""
 
     def __init__(self) -> None:
-        self._times_s: deque[float] = deque(maxlen=31)
+        self._times_s: list[float] = []
 
     def add(self, now_s: float) -> None:
         """One more event."""
         self._times_s.append(now_s)
+        if len(self._times_s) > RATE_EVENTS:
+            del self._times_s[0]
 
     @property
     def per_second(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -62,7 +62,7 @@ class Operations:
         self._max_targets = max_targets
         self._answer = answer
         self._update = update
-        self._pending: deque[TargetRemove | SessionUpdate | StartOrder] = deque()
+        self._pending: list[TargetRemove | SessionUpdate | StartOrder] = []
         self._busy = False
         self._acks: OrderedDict[str, Payload | None] = OrderedDict()
 
@@ -83,7 +83,7 @@ class Operations:
         while len(self._acks) > REMEMBERED:
             self._acks.popitem(last=False)
         if isinstance(operation, SessionUpdate) and all(waiting.op is None for waiting in self._pending):
-            self._pending.appendleft(operation)  # targets of a create may wait for their frame for ever
+            self._pending.insert(0, operation)  # targets of a create may wait for their frame for ever
         elif isinstance(operation, TargetRemove | SessionUpdate):
             self._pending.append(operation)
         else:
@@ -123,7 +123,7 @@ class Operations:
             return False
         for start in order.starts:
             start.seq = start.frame = None
-        self._pending.appendleft(order)
+        self._pending.insert(0, order)
         return True
 
     def settle(self, now_s: float, newest_seq: int) -> bool:
@@ -135,7 +135,7 @@ class Operations:
             if isinstance(operation, TargetRemove | SessionUpdate):
                 if self._busy:
                     return False
-                self._pending.popleft()
+                self._pending.pop(0)
                 if isinstance(operation, TargetRemove):
                     self._remove(operation)
                 else:
@@ -146,7 +146,7 @@ class Operations:
                 return all(start.frame is not None for start in operation.starts)
             if self._busy:
                 return False
-            self._pending.popleft()
+            self._pending.pop(0)
             self._answer(Answer(operation.op, failure))
         return False
 
@@ -154,6 +154,8 @@ class Operations:
         self, frame: Frame | None, now_s: float, newest_seq: int
     ) -> tuple[tuple[StartOrder, tuple[Replay, ...]], ...]:
         """The orders for a job with this fresh frame, each with the frames to catch up on."""
+        if not self._pending:
+            return ()
         taken: list[tuple[StartOrder, tuple[Replay, ...]]] = []
         touched: set[str] = set()
         while self.settle(now_s, newest_seq):
@@ -165,7 +167,7 @@ class Operations:
                 break
             if len(touched | set(self._followed)) >= self._max_targets and not ids <= set(self._followed) and taken:
                 break  # whether there is room shows when the orders before this one have come to an end
-            self._pending.popleft()
+            self._pending.pop(0)
             self._busy = True
             touched |= ids
             taken.append((order, tuple(self._replay(start, frame) for start in order.starts)))

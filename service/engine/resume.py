@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from enum import StrEnum
+from time import perf_counter
 from typing import NamedTuple
 
 import structlog
@@ -130,6 +131,10 @@ class Resumption:
                     raise
             await asyncio.sleep(wait_s)
         return await keeper.acquire(session_id, above)
+
+    def surely_holds(self, session: Session) -> bool:
+        """Whether no other server can have the session, and that is certain without waiting."""
+        return self._keeper is None or perf_counter() <= self._keeper.ours_until_s(session)
 
     async def holds(self, session: Session) -> bool:
         """Whether no other server can have the session; waits where that is open."""

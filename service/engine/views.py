@@ -69,14 +69,14 @@ def resting_view(entry: Followed, target: Target, lost_ms: float) -> Payload:
 
 def timings_view(timings: Timings) -> Payload:
     """A result's `timings`, in ms, without the last stage, which is known when it is sent."""
-    stages = {
-        "wait": timings.wait,
-        "decode": timings.decode,
-        "prep": timings.prep,
-        "infer": timings.infer,
-        "post": timings.post,
+    return {
+        "wait": round(timings.wait, 3),
+        "decode": round(timings.decode, 3),
+        "prep": round(timings.prep, 3),
+        "infer": round(timings.infer, 3),
+        "post": round(timings.post, 3),
+        "batch": timings.batch,
     }
-    return {name: round(value, 3) for name, value in stages.items()} | {"batch": timings.batch}
 
 
 def next_window(tracker: Tracker, targets: Sequence[Target], frame: Frame, *, starting: bool = False) -> Payload:
@@ -85,15 +85,17 @@ def next_window(tracker: Tracker, targets: Sequence[Target], frame: Frame, *, st
     `full`: that part alone will not do; so it is, too, while something is to be started on the next full frame."""
     if not targets:
         return {"full": True, "window": None, "max_scale": 1.0}
-    windows = [tracker.next_window(target) for target in targets]
-    parts = [_widened(tracker.reach(target), window.side) for target, window in zip(targets, windows, strict=True)]
-    part = _on_grid(parts[0] if len(parts) == 1 else PixelRect.around(parts), frame)
-    unsure = any(target.presence.state not in _SURE or tracker.needs_whole(target) for target in targets)
-    scales = [_search_size(tracker, target) / window.side for target, window in zip(targets, windows, strict=True)]
+    parts, scale, unsure = [], 0.0, False
+    for target in targets:
+        side = tracker.next_window(target).side
+        parts.append(_widened(tracker.reach(target), side))
+        scale = max(scale, _search_size(tracker, target) / side)
+        unsure = unsure or target.presence.state not in _SURE or tracker.needs_whole(target)
+    part = _on_grid(parts[0] if len(parts) == 1 else PixelRect.around(parts), frame.width, frame.height)
     return {
         "full": starting or unsure or part is None or part[2:] == [frame.width, frame.height],
         "window": part,
-        "max_scale": round(min(1.0, max(scales)), 4),
+        "max_scale": round(min(1.0, scale), 4),
     }
 
 
@@ -102,14 +104,14 @@ def _widened(part: PixelRect, side: float) -> PixelRect:
     return PixelRect(part.x - margin, part.y - margin, part.width + 2 * margin, part.height + 2 * margin)
 
 
-def _on_grid(part: PixelRect, frame: Frame) -> list[int] | None:
-    """x, y, w, h of the part of the frame that holds this one, from a grid line to another."""
-    inside = part.inside(frame.width, frame.height)
+def _on_grid(part: PixelRect, width: int, height: int) -> list[int] | None:
+    """x, y, w, h of the part of a frame of that size that holds this one, from a grid line to another."""
+    inside = part.inside(width, height)
     if inside is None:
         return None
     left, top = inside.x // WINDOW_GRID * WINDOW_GRID, inside.y // WINDOW_GRID * WINDOW_GRID
-    right = min(-(-(inside.x + inside.width) // WINDOW_GRID) * WINDOW_GRID, frame.width)
-    bottom = min(-(-(inside.y + inside.height) // WINDOW_GRID) * WINDOW_GRID, frame.height)
+    right = min(-(-(inside.x + inside.width) // WINDOW_GRID) * WINDOW_GRID, width)
+    bottom = min(-(-(inside.y + inside.height) // WINDOW_GRID) * WINDOW_GRID, height)
     return [left, top, right - left, bottom - top]
 
 

@@ -5,8 +5,8 @@ Every read is bounds-checked; whatever does not fit raises ImageRefused, never a
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 MAX_SIDE = 8192
 """Longest side of an image in pixels."""
@@ -36,8 +36,7 @@ class ImageKind(StrEnum):
     WEBP = "webp"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
+class ImageHeader(NamedTuple):
     """What a file says of itself: width and height in pixels as stored (EXIF orientation is ignored)."""
 
     kind: ImageKind
@@ -92,7 +91,7 @@ def _read_jpeg(data: bytes | memoryview) -> ImageHeader:
         elif marker in (0xD8, 0xD9, 0xDA, 0x00):
             raise ImageRefused("image_undecodable", "the jpeg file has no frame header before its data")
         else:
-            (length,) = struct.unpack_from(">H", data, position + 2)
+            length = data[position + 2] << 8 | data[position + 3]
             if length < 2:
                 raise ImageRefused("image_undecodable", f"the jpeg file has a segment of length {length}")
             position += 2 + length

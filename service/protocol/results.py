@@ -14,7 +14,12 @@ PING_MS = 15000
 
 def encoded(payload: Payload) -> str:
     """The text of a message; a number that is not finite becomes null."""
-    return orjson.dumps(payload).decode()
+    return encoded_bytes(payload).decode()
+
+
+def encoded_bytes(payload: Payload) -> bytes:
+    """The same as it goes over the wire, in UTF-8."""
+    return orjson.dumps(payload)
 
 
 def ack(op: str, *, on_seq: int | None = None, caught_up: int = 0) -> Payload:

@@ -122,7 +122,8 @@ class TargetResult(TypedDict):
     """Treat unknown ones as `uncertain`"""
     lost_ms: Milliseconds | None
     """Since the target was lost; null if it is not"""
-    search: Literal["local", "wide", "global", "none"]
+    search: Literal["local", "wide", "global", "none", "carried"]
+    """How far it was looked for; `carried`: not in this frame, but moved on from the last one"""
 
 
 @with_config(DESCRIBED)

@@ -3,6 +3,7 @@
     python -m tests.benchmarks.scale sessions     # 1 to 256 sessions, idle and active: CPU, memory
     python -m tests.benchmarks.scale targets      # 1 to 8 targets in a stream, which share one decoded picture
     python -m tests.benchmarks.scale overload     # four times what the machine can do: ages, evenness
+    python -m tests.benchmarks.scale steady       # what it is meant to carry: longest gaps, late frames
     python -m tests.benchmarks.scale growth       # resident memory over 100,000 frames of sessions that come and go
     python -m tests.benchmarks.scale lasting      # the same of one session, with small frames and no network
     python -m tests.benchmarks.scale handshakes   # sockets that come one right after the other, and a session with each
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import linear_regression
 from time import perf_counter, sleep
@@ -34,6 +36,10 @@ from tests.drawing import Drawing
 COUNTS = (1, 4, 16, 64, 256)
 TARGETS = (1, 2, 4, 8)
 FPS = 30.0
+STEADY_STREAMS, STEADY_FPS = 4, 25.0
+"""What a machine of two cores is to carry."""
+DEADLINE_MS = 500.0
+"""The deadline that a client may count on where it names none of its own."""
 
 
 def sessions(model: str, films: Sequence[Shots], frames: int) -> Table:
@@ -124,6 +130,32 @@ def overload(model: str, films: Sequence[Shots], seconds: float) -> Table:
     return shown
 
 
+def steady(model: str, films: Sequence[Shots], seconds: float) -> Table:
+    """The streams that the machine is meant to carry: how long the client hears nothing between two results, and the
+    shares of the frames that gave way to newer ones and that were answered too late."""
+    shown = Table(
+        "streams", "frames", "gap p50, ms", "p99.9", "longest", "without an answer", f"after {DEADLINE_MS:.0f} ms"
+    )
+    with lockon_server([model], {}) as server:
+        many = server.streams(model, films, STEADY_STREAMS, windows=False)
+        paced(many, 3.0, STEADY_FPS)
+        for stream in many:
+            stream.came_s.clear()
+        answered = paced(many, seconds, STEADY_FPS)
+    gaps_ms = [(later - earlier) * 1e3 for stream in many for earlier, later in pairwise(stream.came_s)]
+    late = sum(age_ms > DEADLINE_MS for age_ms in answered.ages_ms)
+    shown.add_row(
+        f"{len(many)} at {STEADY_FPS:.0f}/s",
+        str(answered.sent),
+        f"{percentile(gaps_ms, 0.5):.1f}",
+        f"{percentile(gaps_ms, 0.999):.1f}",
+        f"{max(gaps_ms):.1f}",
+        f"{1 - answered.share:.2%}",
+        f"{late / answered.sent:.2%}",
+    )
+    return shown
+
+
 def growth(model: str, films: Sequence[Shots], frames: int) -> Table:
     """Resident memory on the way; four sessions at a time, of twenty frames each, come and go with their targets."""
 
@@ -202,16 +234,19 @@ def resident_kib(server: LockonServer) -> int:
 def main() -> None:
     """Measures what the command line names and prints a table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("what", choices=("sessions", "targets", "overload", "growth", "lasting", "handshakes"))
+    options.add_argument(
+        "what", choices=("sessions", "targets", "overload", "steady", "growth", "lasting", "handshakes")
+    )
     options.add_argument("--model", default=DEFAULT_MODEL)
     options.add_argument("--frames", type=int, help="frames to measure over: 512, 100, or 100000; sockets: 500")
-    options.add_argument("--seconds", type=float, default=20.0, help="length of the overload")
+    options.add_argument("--seconds", type=float, default=20.0, help="length of overload and steady")
     chosen = options.parse_args()
     films = [embedded(SHARED / "data" / "eval" / name, share, 100_000, 60) for name, share in SHARES.items()]
     measures: dict[str, Any] = {
         "sessions": lambda: sessions(chosen.model, films, chosen.frames or 512),
         "targets": lambda: targets(chosen.model, films, chosen.frames or 100),
         "overload": lambda: overload(chosen.model, films, chosen.seconds),
+        "steady": lambda: steady(chosen.model, films, chosen.seconds),
         "growth": lambda: growth(chosen.model, films, chosen.frames or 100_000),
         "lasting": lambda: lasting(chosen.frames or 100_000),
         "handshakes": lambda: handshakes(chosen.frames or 500),
