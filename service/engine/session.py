@@ -18,6 +18,7 @@ from service.engine.jobs import Failure, Followed, Job, Outcome
 from service.engine.models import Model
 from service.engine.operations import Answer, Operations, committed, requested_start
 from service.engine.outbox import Outbox
+from service.engine.rates import AnsweredRate
 from service.engine.thresholds import applied, give_up_s, rests
 from service.protocol import results
 from service.protocol.header import Frame, FrameRejected, Reason, claims_window, read_frame
@@ -71,6 +72,7 @@ class Session:
         self._on_work = on_work
         self._thresholds = applied(model.tracker.spec.presence, request.thresholds)
         self._pace = Pace()
+        self._answered_rate = AnsweredRate()
         self._backlog = Backlog(limits.must_queue, limits.must_queue_bytes)
         self._ring = Ring(limits.ring_frames, limits.ring_bytes)
         # Weakly: in a circle, a closed session would keep its targets until the garbage collector happens to come by.
@@ -206,7 +208,16 @@ class Session:
             self.counters.drop(Drop.NEWER)
             self._replaced += 1
             self.answers.credit.replaced()
+        self._tell_rate(now_s)
         self._on_work(self)
+
+    def _tell_rate(self, now_s: float) -> None:
+        counters = self.counters
+        change = self._answered_rate.changed(
+            now_s, counters.processed, counters.drops[Drop.NEWER], self.request.max_fps
+        )
+        if change is not None:
+            self.answers.say(results.rate_event(change.wanted, change.answered))
 
     def _must(self, frame: Frame) -> bool:
         return frame.must_process or self.request.mode == "every"

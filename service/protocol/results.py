@@ -82,6 +82,11 @@ def token_event(token: str) -> Payload:
     return {"type": "event", "kind": "token", "data": {"resume_token": token}}
 
 
+def rate_event(wanted: float, answered: float) -> Payload:
+    """Fewer frames are answered than come, or all of them again; frames per second."""
+    return {"type": "event", "kind": "rate_changed", "data": {"wanted_fps": wanted, "fps": answered}}
+
+
 def goaway(
     reason: str,
     deadline_ms: int = 0,

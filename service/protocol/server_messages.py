@@ -199,9 +199,9 @@ class Event(TypedDict):
     """A change of a target's state, or of the session."""
 
     type: Literal["event"]
-    kind: Literal["lost", "reacquired", "gave_up", "token"]
-    """`gave_up`: lost for so long that it is looked for only now and then; `token`: `data.resume_token` takes the place
-    of the one before"""
+    kind: Literal["lost", "reacquired", "gave_up", "rate_changed", "token"]
+    """`gave_up`: lost for so long that it is looked for only now and then; `rate_changed`: of `data.wanted_fps` frames
+    a second `data.fps` are answered; `token`: `data.resume_token` takes the place of the one before"""
     id: NotRequired[str]
     """The target, if it is about one"""
     seq: NotRequired[Seq]
