@@ -6,6 +6,7 @@ from time import perf_counter
 
 import structlog
 from fastapi import APIRouter, WebSocket
+from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
 from service.api.attaching import Refused, refused, room_or_refused
@@ -24,7 +25,6 @@ router = APIRouter()
 _log = structlog.get_logger("lockon.stream")
 
 
-@router.websocket("/v1/stream")
 async def stream(websocket: WebSocket) -> None:
     """The first message is a hello, with `create` or with `resume`."""
     registry: Registry = websocket.app.state.registry
@@ -44,9 +44,9 @@ async def stream(websocket: WebSocket) -> None:
     await _served(websocket, registry, opening, None)
 
 
-@router.websocket("/v1/sessions/{session_id}/stream")
-async def session_stream(websocket: WebSocket, session_id: str) -> None:
+async def session_stream(websocket: WebSocket) -> None:
     """Attaches to a session; the hello may be left out."""
+    session_id: str = websocket.path_params["session_id"]
     registry: Registry = websocket.app.state.registry
     try:
         opening = await check_handshake(websocket, session_id)
@@ -117,3 +117,10 @@ def _log_end(websocket: WebSocket, connection: Connection, opening: Opening, cod
         peer_prefix=peer_prefix(websocket.client.host if websocket.client else None),
         **attached,
     )
+
+
+# Plain routes: FastAPI's own would keep two exit stacks for each socket, for dependencies that there are none of.
+router.routes += [
+    WebSocketRoute("/v1/stream", stream),
+    WebSocketRoute("/v1/sessions/{session_id}/stream", session_stream),
+]
