@@ -59,21 +59,27 @@ def export(
     frames: Path | None = None,
     scores: Mapping[str, Any] | None = None,
     recipe: Path | None = None,
+    mean_with: Sequence[Path] = (),
 ) -> Exported:
     """Writes the package of a checkpoint's averaged weights to `out`.
 
+    mean_with: other checkpoints of the run; the weights become the mean of theirs and `source`'s.
     frames: a folder of pictures that the crops of the check are cut from; made-up crops without it. scores: what
     `lockon evaluate` measured, for the manifest. recipe: a recipe of the same network whose loop and presence constants
     replace those of the checkpoint (they are tuned after training).
     Raises ExportFailed if a graph differs from torch by more than rounding, or the recipe is of another network."""
     content = checkpoint.load(source)
+    others = [checkpoint.load(path) for path in mean_with]
+    weights = checkpoint.mean_weights([each["average"] for each in (*others, content)])
     name = content["recipe"]["name"]
     spec = ModelSpec.from_json(content["recipe"]["model"])
     if recipe is not None:
         spec = _retuned(spec, read_recipe(recipe).model)
     network = build(spec)
-    network.load_state_dict(content["average"])
+    network.load_state_dict(weights)
     origin = model_card.origin(content)
+    if others:
+        origin["mean_of_steps"] = [each["step"] for each in (*others, content)]
     with tempfile.TemporaryDirectory() as folder:
         files, differences = _checked_graphs(network, spec, Path(folder), formats, frames)
         files[WEIGHTS] = save({key: value.contiguous() for key, value in network.state_dict().items()})

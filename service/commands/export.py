@@ -29,6 +29,15 @@ def export(
         Path | None,
         typer.Option("--scores", help="JSON of `lockon evaluate`, whose means the package states.", dir_okay=False),
     ] = None,
+    mean_with: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--mean-with",
+            help="Another checkpoint of the run: the weights become the mean of all; may be given several times.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option(
@@ -54,11 +63,17 @@ def export(
             if out is None:
                 raise CommandFailed("a checkpoint needs --out, the folder of its package")
             exported = export_checkpoint(
-                Path(source), out, formats=chosen, frames=frames, scores=measured, recipe=recipe
+                Path(source),
+                out,
+                formats=chosen,
+                frames=frames,
+                scores=measured,
+                recipe=recipe,
+                mean_with=mean_with or (),
             )
         else:
-            if scores or recipe:
-                raise CommandFailed("--scores and --recipe go with a checkpoint; a package has its own")
+            if scores or recipe or mean_with:
+                raise CommandFailed("--scores, --recipe and --mean-with go with a checkpoint; a package has its own")
             package = find_package(source)
             exported = export_package(package, out or package.folder, formats=chosen, frames=frames)
     for kind, difference in exported.differences.items():

@@ -176,6 +176,16 @@ def test_training_changes_the_deep_half_of_the_backbone_only_after_it_is_unfroze
     assert not torch.equal(early[deep], late[deep])
 
 
+def test_a_package_may_have_the_mean_of_several_checkpoints(trained: Path, recipe: Path, tmp_path: Path) -> None:
+    early = train(recipe, tmp_path / "early", steps=1)
+    package = export(trained, tmp_path / "mine", mean_with=[early]).package
+    states = [checkpoint.load(path)["average"] for path in (early, trained)]
+    weights = load_file(package.file("weights.safetensors"))
+    for key in ("head.score.weight", "neck.lateral.1.running_var"):
+        torch.testing.assert_close(weights[key], (states[0][key] + states[1][key]) / 2)
+    assert package.origin["mean_of_steps"] == [1, checkpoint.load(trained)["step"]]
+
+
 def test_an_exported_checkpoint_is_a_package_that_tracks(trained: Path, tmp_path: Path) -> None:
     exported = export(trained, tmp_path / "mine", scores={"success_auc": 0.1})
     assert list(exported.differences) == [GraphFormat.ONNX]
