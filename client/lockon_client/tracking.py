@@ -65,8 +65,11 @@ async def track(
         raise ValueError("this session exists already: open it without box and targets, then add() them")
     if not makes_session and (cadence is not None or thresholds is not None):
         raise ValueError("this session exists already: its cadence and thresholds are those that it was made with")
-    options = {"every": every, "resume_s": resume_s, "cadence": cadence, "thresholds": thresholds}
-    create = protocol.create_request(model, requests, **options) if makes_session else None
+    create = None
+    if makes_session:
+        create = protocol.create_request(
+            model, requests, every=every, resume_s=resume_s, cadence=cadence, thresholds=thresholds
+        )
     link = Link(Door(address, timeout_s, key, ticket), on_event)
     await link.open(create)
     failure: Exception | None = None
