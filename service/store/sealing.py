@@ -46,12 +46,9 @@ class Seal:
         """The snapshot; raises SealBroken."""
         if not data.startswith(_MAGIC):
             raise SealBroken("it is not sealed")
-        rest = data[len(_MAGIC) :]
-        key_id, nonce, body = (
-            rest[:_KEY_ID_BYTES],
-            rest[_KEY_ID_BYTES : _KEY_ID_BYTES + _NONCE_BYTES],
-            rest[_KEY_ID_BYTES + _NONCE_BYTES :],
-        )
+        nonce_at = len(_MAGIC) + _KEY_ID_BYTES
+        body_at = nonce_at + _NONCE_BYTES
+        key_id, nonce, body = data[len(_MAGIC) : nonce_at], data[nonce_at:body_at], data[body_at:]
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise SealBroken("it was sealed with a key that is none of store.token_keys")
