@@ -48,6 +48,8 @@ class AugmentRecipe:
     occluder_share: float
     motion: Motion = Motion.MIXED
     flip_share: float = 0.5
+    deformed_share: float = 0.0
+    """Targets of mixed motion whose shape and angle change three times as much as those of others."""
 
 
 class Published(StrEnum):

@@ -15,6 +15,8 @@ from training.recipe import AugmentRecipe, Motion
 
 WHOLE_TRIES = 50
 """Then the target stays in the middle."""
+DEFORMED = 3.0
+"""How much more a deformed target's shape and angle change than those of others."""
 
 
 def placed(box: Box, crop: CropSpec, recipe: AugmentRecipe, rng: Generator) -> Placement:
@@ -32,9 +34,10 @@ def _mixed(recipe: AugmentRecipe, rng: Generator) -> Placement:
     # Targets mostly move little between two frames and sometimes a lot: half narrow, half wide.
     reach = recipe.shift
     shift = np.clip(rng.normal(0, reach / 4, 2), -reach, reach) if rng.random() < 0.5 else rng.uniform(-reach, reach, 2)
+    more = DEFORMED if recipe.deformed_share and rng.random() < recipe.deformed_share else 1.0
     scale = math.exp(float(np.clip(rng.normal(0, recipe.scale), -0.6, 0.6)))
-    aspect = math.exp(float(rng.normal(0, recipe.aspect)))
-    angle = math.radians(float(rng.normal(0, recipe.rotation)))
+    aspect = math.exp(float(rng.normal(0, recipe.aspect * more)))
+    angle = math.radians(float(rng.normal(0, recipe.rotation * more)))
     return Placement(float(shift[0]), float(shift[1]), scale, aspect, angle)
 
 

@@ -41,6 +41,8 @@ def measured_curve(tracker: Tracker, most: int) -> BatchCurve:
     largest = 1
     while 2 * largest <= most:
         costs[2 * largest] = _step_ms(tracker, 2 * largest)
+        # Once more, right beside: the machine may have been slower a moment ago.
+        costs[largest] = min(costs[largest], _step_ms(tracker, largest))
         if costs[2 * largest] > LONGEST_MS or costs[2 * largest] >= 2 * WORTH * costs[largest]:
             break
         largest *= 2

@@ -69,9 +69,14 @@ class Rate:
             del self._times_s[0]
 
     @property
+    def interval_s(self) -> float | None:
+        """Mean time between two of them; None until there are two."""
+        if len(self._times_s) < 2:
+            return None
+        return (self._times_s[-1] - self._times_s[0]) / (len(self._times_s) - 1)
+
+    @property
     def per_second(self) -> float:
         """Mean rate; 0 until there are two events."""
-        if len(self._times_s) < 2:
-            return 0.0
-        span = self._times_s[-1] - self._times_s[0]
-        return round((len(self._times_s) - 1) / span, 1) if span > 0 else 0.0
+        interval_s = self.interval_s
+        return round(1 / interval_s, 1) if interval_s else 0.0

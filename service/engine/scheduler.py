@@ -1,13 +1,9 @@
-"""Who is next: the least recently served sessions first, one frame of each, grouped by model; of the first few the one
-with the newest frame, since a frame that is about to be replaced by a newer one is the oldest answer of all. No timer
-gathers batches; one waits only for the next frame of a session that has a `max_fps`."""
+"""Gives work to workers: one frame of each session whose turn it is, grouped by model. No timer gathers batches; one
+waits only for the next frame of a session that has a `max_fps`."""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
-from collections import defaultdict
 from time import perf_counter
 from typing import Protocol
 
@@ -17,15 +13,10 @@ from service.engine.jobs import Job, Outcome
 from service.engine.models import Model
 from service.engine.relief import Relief
 from service.engine.session import Session
+from service.engine.turns import Turns, targets
 from service.engine.workers import Batch, Workers
 
 _log = structlog.get_logger("lockon.engine")
-
-
-CHOICE = 3
-"""From so many of those whose turn it is the one with the newest frame is taken."""
-PATIENCE = 2
-"""How often in a row a session may be passed over for a newer frame of another."""
 
 
 class BatchMeter(Protocol):
@@ -48,11 +39,7 @@ class Scheduler:
         self._meter = meter
         self._relief = Relief(workers, cadence_under_load, perf_counter())
         self._workers = Workers(workers, loop, self._done)
-        self._ready: defaultdict[Model, list[tuple[int, int, Session]]] = defaultdict(list)
-        self._queued: set[str] = set()
-        self._served: dict[str, int] = {}
-        self._passed: dict[str, int] = {}
-        self._numbers = itertools.count()
+        self._turns = Turns()
         self._out: dict[str, Session] = {}
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._loop = loop
@@ -60,16 +47,13 @@ class Scheduler:
 
     def wake(self, session: Session) -> None:
         """The session may have work."""
-        if session.id not in self._queued and not session.in_flight:
-            self._queued.add(session.id)
-            entry = (self._served.get(session.id, -1), next(self._numbers), session)
-            heapq.heappush(self._ready[session.model], entry)
+        if not session.in_flight:
+            self._turns.add(session)
         self._dispatch()
 
     def forget(self, session: Session) -> None:
         """The session is closed."""
-        self._served.pop(session.id, None)
-        self._passed.pop(session.id, None)
+        self._turns.forget(session)
         if session.id in self._later:
             self._later.pop(session.id).cancel()
 
@@ -103,60 +87,31 @@ class Scheduler:
         return "worker_died" if self._workers.alive < self._workers.count else None
 
     def _dispatch(self) -> None:
-        while not self._stopped and self._workers.free > 0 and self._queued:
-            model = self._next_model()
+        while not self._stopped and self._workers.free > 0 and self._turns:
+            model = self._turns.next_model()
             # With several free workers each takes its share; batches form only where work waits for workers.
-            share = -(-len(self._queued) // self._workers.free)
+            share = -(-len(self._turns) // self._workers.free)
             jobs = self._take(model, share)
             if jobs:
                 self._workers.submit(Batch(model, jobs))
-
-    def _next_model(self) -> Model:
-        """The one whose first session was served least recently."""
-        if len(self._ready) == 1:
-            return next(iter(self._ready))
-        return min(self._ready, key=lambda model: self._ready[model][0][0])
 
     def _take(self, model: Model, sessions: int) -> list[Job]:
         """Jobs of at most so many sessions, with no more targets than pay to be searched for at once, or of one
         session with more."""
         jobs: list[Job] = []
-        ready = self._ready[model]
         room = model.curve.largest
-        while ready and len(jobs) < sessions and (not jobs or _targets(ready[0][2]) <= room):
-            session = self._next(ready, room)
-            self._queued.discard(session.id)
+        now_s = perf_counter()
+        while len(jobs) < sessions:
+            session = self._turns.take(model, room if jobs else None, now_s)
+            if session is None:
+                break
             job = self._job_of(session)
             if job is not None:
-                self._served[session.id] = next(self._numbers)
+                self._turns.served(session)
                 self._out[session.id] = session
                 jobs.append(job)
-                room -= _targets(session)
-        if not ready:
-            del self._ready[model]
+                room -= targets(session)
         return jobs
-
-    def _next(self, ready: list[tuple[int, int, Session]], room: int) -> Session:
-        """Takes out the session that is next: the first one, or one soon after it that has no more targets than `room`
-        and a newer frame."""
-        if len(ready) == 1:
-            session = ready.pop()[2]
-            self._passed.pop(session.id, None)
-            return session
-        first = [heapq.heappop(ready) for _ in range(min(CHOICE, len(ready)))]
-        chosen, newest_s = 0, first[0][2].newest_s
-        if newest_s is not None and self._passed.get(first[0][2].id, 0) < PATIENCE:
-            for index, (_, _, session) in enumerate(first):
-                came_s = session.newest_s
-                if came_s is not None and came_s > newest_s and _targets(session) <= room:
-                    chosen, newest_s = index, came_s
-        for _, _, session in first[:chosen]:
-            self._passed[session.id] = self._passed.get(session.id, 0) + 1
-        session = first.pop(chosen)[2]
-        for entry in first:
-            heapq.heappush(ready, entry)
-        self._passed.pop(session.id, None)
-        return session
 
     def _job_of(self, session: Session) -> Job | None:
         # This may run in another session's reader: a fault must not reach it.
@@ -208,14 +163,9 @@ class Scheduler:
                 _log.exception("a session failed to take its results", kind="session_failed", session=session.id)
                 session.fail()
             if session.state == "closed":
-                self._served.pop(session.id, None)
+                self._turns.forget(session)
         self._dispatch()
         sizes = [outcome.timings.batch for outcome in outcomes if outcome.estimates]
         if sizes:
             batch.model.tally.ran(max(sizes))
         self._meter.batch(batch.model.tracker.runtime.device, outcomes, seconds)
-
-
-def _targets(session: Session) -> int:
-    """Searches that its next frame takes, about; starting a target takes one as well."""
-    return max(1, len(session.followed))

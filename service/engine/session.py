@@ -104,6 +104,11 @@ class Session:
         return None if len(self._operations) else self._backlog.newest_s
 
     @property
+    def interval_s(self) -> float | None:
+        """Mean time between its frames lately; None until there are two."""
+        return self.answers.rate_in.interval_s
+
+    @property
     def held_bytes(self) -> int:
         """Compressed bytes that the session keeps."""
         return self._backlog.bytes + self._ring.bytes

@@ -178,28 +178,3 @@ async def test_a_fault_with_one_sessions_results_leaves_the_others_and_the_worke
     assert scheduler.trouble() is None
     scheduler.stop(1.0)
     assert scheduler.trouble() == "stopped"
-
-
-async def test_of_those_whose_turn_it_is_the_newest_frame_is_first_and_nobody_is_passed_over_for_long() -> None:
-    runtime = RecordingRuntime()
-    runtime.gate.set()
-    registry, scheduler = await serving(Tracker(load_tracker("dummy").spec, runtime), "m", largest=1)
-    drawing = Drawing()
-    request = CreateRequest(targets=[TargetRequest(box=list(drawing.box(0).xywh()))])
-    sessions = [registry.create(request) for _ in range(4)]
-    for session in sessions:
-        session.receive(drawing.jpeg(0), 0.0)
-    await until(lambda: not any(session.waiting for session in sessions))
-    runtime.gate.clear()
-    blocker = registry.create(request)
-    blocker.receive(drawing.jpeg(0), 0.0)
-    for index, session in enumerate(sessions):
-        session.receive(drawing.jpeg(1), float(index))
-    order: list[int] = []
-    runtime.gate.set()
-    async with asyncio.timeout(10):
-        while len(order) < len(sessions):
-            order += [i for i, each in enumerate(sessions) if each.counters.processed == 2 and i not in order]
-            await asyncio.sleep(0)
-    scheduler.stop(1.0)
-    assert order == [2, 3, 0, 1]

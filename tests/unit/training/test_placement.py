@@ -44,6 +44,19 @@ def test_a_turned_target_has_the_box_of_a_turned_ellipse(data: DataSet, calm: Re
         assert np.ptp(crop[100:124, 100:124].reshape(-1, 3).astype(int), axis=0).max() < 25
 
 
+def test_a_deformed_target_is_turned_and_stretched_more(calm: Recipe) -> None:
+    rule = dataclasses.replace(calm.augment, aspect=0.1, rotation=5.0)
+    box, crop = Box(0, 0, 40, 30), calm.model.crop
+
+    def spread(share: float) -> tuple[float, float]:
+        rng = np.random.default_rng(1)
+        drawn = [placed(box, crop, dataclasses.replace(rule, deformed_share=share), rng) for _ in range(2000)]
+        return float(np.std([np.log(place.aspect) for place in drawn])), float(np.std([p.angle for p in drawn]))
+
+    np.testing.assert_allclose(spread(0.0), (0.1, np.radians(5)), rtol=0.06)
+    np.testing.assert_allclose(spread(1.0), (0.3, np.radians(15)), rtol=0.06)
+
+
 def test_negatives_of_the_same_class_come_from_another_scene(data: DataSet, calm: Recipe) -> None:
     rng = np.random.default_rng(0)
     mix = Mix([data], calm.data)
