@@ -21,7 +21,7 @@ from models.geometry import Box
 from models.runtimes.base import GraphInvalid
 from models.runtimes.dummy import DUMMY_SPEC, DummyRuntime
 from models.runtimes.kinds import GraphFormat, Precision, RuntimeKind
-from models.runtimes.opening import Graphs, graph_format, open_runtime
+from models.runtimes.opening import Graphs, graph_format, open_runtime, precision_of
 from models.runtimes.probing import Probe, fastest
 from models.spec import ModelSpec, SpecInvalid
 from models.tracker import Tracker
@@ -134,12 +134,13 @@ def load_tracker(
     *,
     kind: RuntimeKind | Literal["auto"] = RuntimeKind.ONNXRUNTIME,
     device: str = "cpu",
-    precision: Precision = Precision.F32,
+    precision: Precision | Literal["auto"] = Precision.F32,
 ) -> Tracker:
     """A tracker that has run once and is ready; `dummy` needs neither package nor runtime.
 
     threads: how many one run of a graph may use. kind, device, precision: see `models.runtimes.opening.open_runtime`;
-    `auto` takes what `models.runtimes.probing` finds to be fastest, or what has that precision.
+    `auto` takes what `models.runtimes.probing` finds to be fastest, or what has that precision; and bf16 where
+    `models.runtimes.opening.precision_of` says so.
     Raises PackageInvalid, and RuntimeUnavailable for what this machine or the runtime lacks."""
     if name_or_path == DUMMY:
         return Tracker(DUMMY_SPEC, DummyRuntime())
@@ -150,8 +151,9 @@ def load_tracker(
             graphs = package_graphs(package, GraphFormat.ONNX)
             runtime, probe = fastest(graphs, package.spec, threads=threads, device=device, precision=precision)
         else:
-            graphs = package_graphs(package, graph_format(kind, precision))
-            runtime = open_runtime(graphs, kind, threads=threads, device=device, precision=precision)
+            numbers = precision_of(precision, kind, device, package.spec)
+            graphs = package_graphs(package, graph_format(kind, numbers))
+            runtime = open_runtime(graphs, kind, threads=threads, device=device, precision=numbers)
     except GraphInvalid as error:
         raise PackageInvalid(str(error)) from error
     tracker = Tracker(package.spec, runtime, probe)

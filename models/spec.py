@@ -207,6 +207,8 @@ class ModelSpec:
     small_target: SmallTargetSpec | None = None
     memory: MemorySpec | None = None
     calibration: CalibrationSpec | None = None
+    bf16: bool = False
+    """Whether the weights were shown to follow as well in bfloat16 (`python -m tests.benchmarks.precisions`)."""
 
     def __post_init__(self) -> None:
         stays = self.presence.search is LostSearch.STAY

@@ -59,9 +59,10 @@ class ModelSettings(_Section):
     device: str = Field(
         default="cpu", pattern=r"^(cpu|cuda(:\d{1,2})?)$", description="Where they run: `cpu`, `cuda` or `cuda:1`"
     )
-    precision: Precision = Field(
-        default=Precision.F32,
-        description="Numbers they compute in: `bf16` for OpenVINO, where the processor has it; `f16` for TorchScript",
+    precision: Literal["auto"] | Precision = Field(
+        default="auto",
+        description="Numbers they compute in: `bf16` for OpenVINO, where the processor has it; `f16` for TorchScript. "
+        "`auto`: `bf16` for models that follow as well in it, where there is OpenVINO, else `f32`",
     )
     threads: int = Field(
         default=1, ge=1, le=64, description="Threads of one run of a graph; the workers fill the cores already"

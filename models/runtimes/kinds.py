@@ -25,7 +25,7 @@ class Precision(StrEnum):
     """Numbers that a runtime computes the network in."""
 
     F32 = "f32"
-    """the default: the same boxes everywhere"""
+    """the same boxes everywhere"""
     BF16 = "bf16"
     """OpenVINO, where the processor has it (avx512_bf16 or amx_bf16); f32 elsewhere"""
     F16 = "f16"

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from models.runtimes.base import Runtime
 from models.runtimes.kinds import GraphFormat, Precision, RuntimeKind, RuntimeUnavailable
+from models.spec import ModelSpec
 
 
 class Graphs(NamedTuple):
@@ -71,6 +72,15 @@ def open_runtime(
     from models.runtimes.onnx import OnnxRuntime
 
     return OnnxRuntime(*graphs, threads)
+
+
+def precision_of(asked: Precision | Literal["auto"], kind: RuntimeKind, device: str, spec: ModelSpec) -> Precision:
+    """`auto` is bf16 for a model that follows as well in it, by a runtime that has it on this device; else f32."""
+    if asked != "auto":
+        return asked
+    needs = _NEEDS[kind]
+    fits = spec.bf16 and Precision.BF16 in needs.precisions and device in needs.devices
+    return Precision.BF16 if fits else Precision.F32
 
 
 def check_available(kind: RuntimeKind, device: str, precision: Precision) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from models.families import FAMILIES
 from models.runtimes.base import Best, Features, Runtime
 from models.runtimes.comparing import difference
 from models.runtimes.kinds import Precision, RuntimeKind, RuntimeUnavailable
-from models.runtimes.opening import Graphs, check_available, open_runtime
+from models.runtimes.opening import Graphs, check_available, open_runtime, precision_of
 from models.spec import ModelSpec
 
 CANDIDATES = (RuntimeKind.ONNXRUNTIME, RuntimeKind.OPENVINO)
@@ -37,15 +38,19 @@ class Probe:
 
 
 def fastest(
-    graphs: Graphs, spec: ModelSpec, *, threads: int, device: str, precision: Precision
+    graphs: Graphs, spec: ModelSpec, *, threads: int, device: str, precision: Precision | Literal["auto"]
 ) -> tuple[Runtime, Probe | None]:
-    """The runtime that answers soonest with the same boxes as the first; no probe where there is no choice.
+    """The runtime that answers soonest with the same boxes as the first, or in bf16 where `precision_of` lets it; no
+    probe where there is no choice.
 
     Raises RuntimeUnavailable where none can be had, and GraphInvalid."""
-    kinds = list(_available(device, precision))
+    numbers = dict(_available(device, precision, spec))
+    kinds = list(numbers)
     if not kinds:
         raise RuntimeUnavailable(f"no runtime for {device} in {precision} is installed; models.runtime names one")
-    opened = {kind: open_runtime(graphs, kind, threads=threads, device=device, precision=precision) for kind in kinds}
+    opened = {
+        kind: open_runtime(graphs, kind, threads=threads, device=device, precision=numbers[kind]) for kind in kinds
+    }
     if len(opened) == 1:
         return opened[kinds[0]], None
     searches = {kind: _Search(runtime, spec) for kind, runtime in opened.items()}
@@ -53,7 +58,7 @@ def fastest(
     refused = {}
     for kind, search in searches.items():
         apart = difference(search.run(), expected)
-        if not apart.negligible:
+        if not apart.negligible and opened[kind].precision is Precision.F32:
             refused[kind] = f"its boxes differ by {apart}"
     search_ms = _measured({kind: search for kind, search in searches.items() if kind not in refused})
     quickest = min(search_ms, key=lambda kind: search_ms[kind])
@@ -80,13 +85,16 @@ class _Search:
         return self._runtime.search(self._features, self._crops, self._size, self._loop)
 
 
-def _available(device: str, precision: Precision) -> Iterator[RuntimeKind]:
+def _available(
+    device: str, precision: Precision | Literal["auto"], spec: ModelSpec
+) -> Iterator[tuple[RuntimeKind, Precision]]:
     for kind in CANDIDATES:
+        numbers = precision_of(precision, kind, device, spec)
         try:
-            check_available(kind, device, precision)
+            check_available(kind, device, numbers)
         except RuntimeUnavailable:
             continue
-        yield kind
+        yield kind, numbers
 
 
 def _measured(searches: Mapping[RuntimeKind, _Search]) -> dict[RuntimeKind, float]:

@@ -60,7 +60,7 @@ def _offline(model: str, sequence: Sequence) -> list[tuple[float, ...]]:
 async def test_eight_streams_at_once_equal_the_offline_tracker_on_each_sequence(
     start_server: StartServer, sequences: list[Sequence], model: str
 ) -> None:
-    server = start_server({"models": {"default": model}, "engine": {"workers": 2}})
+    server = start_server({"models": {"default": model, "precision": "f32"}, "engine": {"workers": 2}})
     together = await asyncio.gather(*(_streamed(server, sequence) for sequence in sequences))
     for sequence, boxes in zip(sequences, together, strict=True):
         assert np.array(boxes) == pytest.approx(np.array(_offline(model, sequence)), abs=1e-3)

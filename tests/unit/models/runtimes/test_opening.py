@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 
 from models.runtimes import opening
 from models.runtimes.base import GraphInvalid
+from models.runtimes.dummy import DUMMY_SPEC
 from models.runtimes.kinds import GraphFormat, Precision, RuntimeKind, RuntimeUnavailable
 from models.runtimes.onnx_bound import BoundOnnxRuntime
-from models.runtimes.opening import Graphs, graph_format, open_runtime
+from models.runtimes.opening import Graphs, graph_format, open_runtime, precision_of
 from tests.runtimes import EXACT
 from tests.unit.models.runtimes.test_runtimes import SIDE, flat, graphs
 
@@ -104,3 +106,12 @@ def test_bf16_is_used_only_where_the_processor_has_it(tiny_folder: Path) -> None
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     has_bf16 = "avx512_bf16" in flags or "amx_bf16" in flags
     assert runtime.precision is (Precision.BF16 if has_bf16 else Precision.F32)
+
+
+@pytest.mark.parametrize("kind", [RuntimeKind.ONNXRUNTIME, RuntimeKind.TORCHSCRIPT])
+def test_a_runtime_without_bf16_leaves_a_model_in_f32_that_would_follow_in_it(kind: RuntimeKind) -> None:
+    spec = replace(DUMMY_SPEC, bf16=True)
+    assert precision_of("auto", kind, "cpu", spec) is Precision.F32
+    assert precision_of("auto", RuntimeKind.OPENVINO, "cpu", spec) is Precision.BF16
+    assert precision_of("auto", RuntimeKind.OPENVINO, "cuda", spec) is Precision.F32
+    assert precision_of(Precision.F32, RuntimeKind.OPENVINO, "cpu", spec) is Precision.F32

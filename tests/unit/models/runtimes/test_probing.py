@@ -17,6 +17,7 @@ from models.runtimes.dummy import DUMMY_SPEC
 from models.runtimes.kinds import Precision, RuntimeKind, RuntimeUnavailable
 from models.runtimes.opening import Graphs, open_runtime
 from models.runtimes.probing import Probe, fastest
+from models.spec import ModelSpec
 from tests.runtimes import EXACT
 from tests.unit.models.runtimes.test_runtimes import SIDE, graphs
 
@@ -52,9 +53,9 @@ class Priced:
         return Best(best + np.float32([self._shift_px, 0, 0, 0, 0, 0, 0, 0]), peak2)
 
 
-def _chosen(folder: Path, **arguments: Any) -> tuple[Runtime, Probe | None]:
+def _chosen(folder: Path, spec: ModelSpec = SPEC, **arguments: Any) -> tuple[Runtime, Probe | None]:
     wanted = {"threads": 1, "device": "cpu", "precision": Precision.F32} | arguments
-    return fastest(graphs(EXACT["onnxruntime"], folder), SPEC, **wanted)
+    return fastest(graphs(EXACT["onnxruntime"], folder), spec, **wanted)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,15 @@ def test_a_faster_runtime_with_other_boxes_is_refused(tiny_folder: Path, monkeyp
     assert probe.refused == {RuntimeKind.OPENVINO: "its boxes differ by 0.5 px and 0 of the score"}
 
 
+@pytest.mark.parametrize(("bf16", "chosen"), [(False, "onnxruntime"), (True, "openvino")])
+def test_boxes_may_differ_in_bf16_where_a_model_follows_as_well_in_it(
+    bf16: bool, chosen: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(SPEC, bf16=bf16)
+    runtime, _ = _priced(monkeypatch, tiny_folder, 4.0, 1.0, shift_px=0.5, spec=spec, precision="auto")
+    assert (runtime.name, runtime.precision) == (chosen, Precision.BF16 if bf16 else Precision.F32)
+
+
 def test_where_there_is_no_choice_nothing_is_measured(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = opening.find_spec
     monkeypatch.setattr(opening, "find_spec", lambda name: None if name == "openvino" else found(name))
@@ -94,15 +104,22 @@ def test_what_was_asked_for_can_leave_no_choice(tiny_folder: Path) -> None:
 
 
 def _priced(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, onnx_ms: float, openvino_ms: float, shift_px: float = 0.0
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    onnx_ms: float,
+    openvino_ms: float,
+    shift_px: float = 0.0,
+    **wanted: Any,
 ) -> tuple[Runtime, Probe | None]:
     clock = Clock()
 
     def opened(graphs: Graphs, kind: RuntimeKind, **arguments: Any) -> Runtime:
         first = kind is RuntimeKind.ONNXRUNTIME
         runtime = open_runtime(graphs, kind, **arguments)
-        return Priced(runtime, clock, onnx_ms if first else openvino_ms, 0.0 if first else shift_px)
+        priced = Priced(runtime, clock, onnx_ms if first else openvino_ms, 0.0 if first else shift_px)
+        priced.precision = arguments["precision"]  # whatever this processor has
+        return priced
 
     monkeypatch.setattr(probing, "open_runtime", opened)
     monkeypatch.setattr(probing, "time", clock)
-    return _chosen(folder)
+    return _chosen(folder, **wanted)
