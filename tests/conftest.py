@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 # The networks of tests are small: a second thread mostly waits for the first, and for long on a busy machine.
 # Torch reads this when it is imported, and the processes that tests start inherit it.
@@ -16,7 +17,10 @@ SHARED = Path(os.environ.get("LOCKON_SHARED", Path(__file__).parents[2] / "share
 
 
 def pytest_configure() -> None:
-    """Missing data is an error under CI=true."""
+    """Missing data is an error under CI=true; faults are logged plainly."""
+    # By default structlog draws every local variable of every frame of a traceback: seconds for each fault.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     if os.environ.get("CI") == "true" and not _has_data():
         raise pytest.UsageError(f"the tests need the shared data, and {SHARED} has no data/eval")
 

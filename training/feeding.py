@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
 import torch
 from torch import Tensor
 
@@ -87,7 +86,6 @@ class Feeder:
 
     def batches(self, start: int, stop: int) -> Iterator[Sequence[Batch]]:
         """The parts of steps start..stop - 1; the next step's are prepared in a thread while these are in use."""
-        cv2.setNumThreads(1)
         numbers = [self._number(step, part) for step in range(start, stop) for part in range(self._own)]
         sampled = loading.batches(self._sampler, self._size, numbers, self._recipe.fit.workers)
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as worker:

@@ -24,7 +24,10 @@ class _Batches(Dataset[PairBatch]):
 def batches(sampler: PairSampler, size: int, numbers: Sequence[int], workers: int) -> Iterator[PairBatch]:
     """The batches of these numbers in order, drawn by so many processes: the same ones whatever their number.
 
-    Each worker opens the packs for itself, read-only. Give the sampler `decoded_bytes` for one worker."""
+    Each worker opens the packs for itself, read-only. Give the sampler `decoded_bytes` for one worker. OpenCV has one
+    thread from here on, in this process as in the workers."""
+    # Before the fork: a worker that inherited OpenCV's pool would wait for ever for its threads, which no fork copies.
+    cv2.setNumThreads(1)
     return iter(
         DataLoader(
             _Batches(sampler, size),
@@ -32,7 +35,6 @@ def batches(sampler: PairSampler, size: int, numbers: Sequence[int], workers: in
             sampler=numbers,
             num_workers=workers,
             collate_fn=_unchanged,
-            worker_init_fn=_one_thread,
             # A fork shares the tables of tracks, gigabytes for large sets, and starts at once.
             multiprocessing_context="fork" if workers else None,
         )
@@ -41,7 +43,3 @@ def batches(sampler: PairSampler, size: int, numbers: Sequence[int], workers: in
 
 def _unchanged(batch: Any) -> Any:
     return batch
-
-
-def _one_thread(_worker: int) -> None:
-    cv2.setNumThreads(1)

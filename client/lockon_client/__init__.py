@@ -14,8 +14,8 @@ from lockon_client.errors import (
     TargetRefused,
 )
 from lockon_client.images import Frame
-from lockon_client.link import Interrupted, LineEvent, Resumed
-from lockon_client.messages import Ack, Box, NextWindow, Result, State, TargetResult, Welcome
+from lockon_client.line_events import Interrupted, LineEvent, Resumed, StateLost
+from lockon_client.messages import Ack, Box, Event, NextWindow, Result, State, TargetResult, Welcome
 from lockon_client.protocol import Thresholds
 from lockon_client.stream import Track
 from lockon_client.tracking import track
@@ -27,6 +27,7 @@ __all__ = [
     "Box",
     "Busy",
     "ConnectFailed",
+    "Event",
     "Frame",
     "FrameInvalid",
     "FrameRejected",
@@ -40,6 +41,7 @@ __all__ = [
     "Result",
     "Resumed",
     "State",
+    "StateLost",
     "StreamClosed",
     "TargetRefused",
     "TargetResult",

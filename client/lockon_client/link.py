@@ -16,7 +16,22 @@ from lockon_client import protocol
 from lockon_client.connection import closed_error, connected, followed, left
 from lockon_client.errors import AnswerTimeout, Busy, ConnectFailed, LockonError, StreamClosed, from_fatal
 from lockon_client.feeding import now_us
-from lockon_client.messages import Ack, Credit, Failed, GoAway, Message, NewToken, Ping, Result, Warned, Welcome, parse
+from lockon_client.line_events import Interrupted, LineEvent, Resumed, StateLost
+from lockon_client.messages import (
+    Ack,
+    Credit,
+    Event,
+    Failed,
+    GoAway,
+    Message,
+    NewToken,
+    Ping,
+    Result,
+    Warned,
+    Welcome,
+    parse,
+)
+from lockon_client.reviving import Remembered
 from lockon_client.version import __version__
 
 PROBE_S = 1.5
@@ -34,25 +49,6 @@ _PASSING = (Busy, ConnectFailed, StreamClosed, AnswerTimeout)
 """Refusals that may be over a moment later; the others stay what they are."""
 _HELD = "session-attached"
 """What the address of a session says at the handshake while the lease of a server that is gone still runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """The line broke, for that reason; it is being opened again."""
-
-    reason: LockonError
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """The session goes on, on its socket number `epoch`, after so many seconds and attempts."""
-
-    epoch: int
-    after_s: float
-    attempts: int
-
-
-LineEvent = Interrupted | Resumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +85,17 @@ class Link:
         self._on_event = on_event
         self._socket: ClientConnection
         self._token: str | None = None
+        self._remembered: Remembered | None = None
         self._last_seq: int | None = None
         self._heard = False
         self._leaving: asyncio.TimerHandle | None = None
         self._wait_s: float | None = None  # until the next attempt, where that is known
         self._closing: asyncio.Task[None] | None = None
 
-    async def open(self, create: Mapping[str, Any] | None) -> None:
-        """The first socket; `create` makes a session."""
+    async def open(self, create: Mapping[str, Any] | None, *, reinit_on_loss: bool) -> None:
+        """The first socket; `create` makes a session, and with `reinit_on_loss` another one if that is lost."""
+        if create is not None and reinit_on_loss:
+            self._remembered = Remembered(create)
         self.welcome = await self._greeted(protocol.hello(__version__, create))
         self.online.set()
 
@@ -104,6 +103,11 @@ class Link:
         """Says goodbye."""
         self._stay()
         await left(self._socket)
+
+    def changed(self, settings: Mapping[str, Any]) -> None:
+        """The session was made to differ from what it was made with."""
+        if self._remembered is not None:
+            self._remembered.changed(settings)
 
     async def send(self, message: str | bytes) -> bool:
         """Sends once there is a socket; False if it broke, and so what became of the message is open.
@@ -147,7 +151,11 @@ class Link:
                 case Result():
                     if message.epoch >= self.welcome.epoch:
                         self._last_seq = message.seq
+                        if self._remembered is not None:
+                            self._remembered.saw(message, asyncio.get_running_loop().time())
                         yield message
+                case Event():
+                    self._tell(message)
                 case Welcome() | Credit() | Ack() | Warned() | Failed():
                     yield message
 
@@ -196,7 +204,7 @@ class Link:
         """The session's next socket, as soon as there is one; raises StreamClosed, or the reason itself where there is
         nothing to go on with."""
         self._stay()
-        if reason.code not in _INTERRUPTIONS or self._token is None or self._door.ticket is not None:
+        if reason.code not in _INTERRUPTIONS or self._next_hello() is None or self._door.ticket is not None:
             raise reason
         self.online.clear()
         self._tell(Interrupted(reason))
@@ -210,16 +218,36 @@ class Link:
             await asyncio.sleep(delay_s)
             self._wait_s = None
             attempts += 1
-            resume = {"token": self._token, "last_seq": self._last_seq, "epoch": self.welcome.epoch}
+            hello = self._next_hello()
+            if hello is None:
+                raise reason
             try:
-                self.welcome = await self._greeted(protocol.hello(__version__, resume=resume))
+                self.welcome = await self._greeted(hello)
             except LockonError as error:
                 passing = isinstance(error, _PASSING) or error.code == _HELD
                 if not passing or clock() - began_s > self.welcome.resume_ttl_s:
                     raise _ended(reason, error) from error
             else:
-                self._tell(Resumed(self.welcome.epoch, clock() - began_s, attempts))
+                self._tell(self._went_on(clock() - began_s, attempts))
                 return self.welcome
+
+    def _next_hello(self) -> str | None:
+        """What the next socket begins with; None if there is nothing to go on with."""
+        create = None
+        if self._remembered is not None:
+            create = self._remembered.create(asyncio.get_running_loop().time())
+        if self._token is not None:
+            resume = {"token": self._token, "last_seq": self._last_seq, "epoch": self.welcome.epoch}
+            return protocol.hello(__version__, create, resume)
+        # A server that stops may take the session with it; whoever wants one that ends with its line has it so.
+        return protocol.hello(__version__, create) if create is not None and self.welcome.resume_ttl_s else None
+
+    def _went_on(self, after_s: float, attempts: int) -> Resumed | StateLost:
+        if self.welcome.resumed or self._remembered is None:
+            return Resumed(self.welcome.epoch, after_s, attempts)
+        restarted = self.welcome.targets
+        missing = tuple(target for target in self._remembered.targets if target not in restarted)
+        return StateLost(self.welcome.session, restarted, missing, after_s, attempts)
 
     async def _greeted(self, hello: str) -> Welcome:
         """A socket, and the answer to its hello, on the server that the one before, or the first one, leads to."""

@@ -99,7 +99,8 @@ class Welcome:
     """The server's first message on each socket: the session and what it allows.
 
     `epoch` counts the session's sockets. With `resume_token` another socket may go on with the session within
-    `resume_ttl_s` seconds; `last_seq` is the newest frame that the server has had, if any."""
+    `resume_ttl_s` seconds; `last_seq` is the newest frame that the server has had, if any. `resumed`: the session was
+    there before."""
 
     session: str
     epoch: int
@@ -110,6 +111,7 @@ class Welcome:
     resume_ttl_s: float = 0.0
     last_seq: int | None = None
     credit: Credit = Credit(2, 4)
+    resumed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,15 @@ class NewToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """A change of the session: `rate_changed`, `degraded`, `model_changed`, `state_lost`, with what changed. Those of
+    targets show in the results' states."""
+
+    kind: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class GoAway:
     """The server will close the socket. With a token, another server goes on with the session: connect again after a
     random time between the two of `reconnect_after_s`, at `stream_url` if there is one."""
@@ -172,11 +183,11 @@ class GoAway:
     stream_url: str | None = None
 
 
-Message = Welcome | Credit | Result | Ack | Warned | Failed | Ping | NewToken | GoAway
+Message = Welcome | Credit | Result | Ack | Warned | Failed | Ping | NewToken | Event | GoAway
 
 
 def parse(text: str, now_us: int, skipped: int) -> Message | None:
-    """The message in `text`; None for types this version does not know or need (event, pong ...).
+    """The message in `text`; None for types this version does not know or need (pong ...).
 
     `now_us` is the clock the frames were stamped with, `skipped` the count to report in a result.
     Raises StreamClosed where the text breaks the protocol: nothing after it could be trusted.
@@ -207,6 +218,8 @@ def _message(raw: Mapping[str, Any], now_us: int, skipped: int) -> Message | Non
             return Ping(raw["n"], raw["t_ms"])
         case "event" if raw["kind"] == "token":
             return NewToken(raw["data"]["resume_token"])
+        case "event" if raw.get("id") is None:
+            return Event(raw["kind"], raw.get("data") or {})
         case "goaway":
             low, high = raw.get("reconnect_after_ms") or (0, 0)
             after_s, stream_url = (low / 1000, high / 1000), raw.get("stream_url")
@@ -290,4 +303,5 @@ def _welcome(raw: Mapping[str, Any]) -> Welcome:
         resume_ttl_s=raw.get("resume_ttl_s") or 0.0,
         last_seq=raw.get("last_seq"),
         credit=_credit(raw["credit"]),
+        resumed=raw.get("resumed", True),
     )

@@ -43,6 +43,10 @@ class Thresholds:
     lost_after_ms: float | None = None
     give_up_ms: float | None = None
 
+    def body(self) -> dict[str, float]:
+        """As the protocol has them: those that are named."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
 
 def encode_frame(
     image: bytes, seq: int, ts_us: int | None, *, must_process: bool, placement: Placement | None = None
@@ -71,8 +75,8 @@ def target_request(
 
 
 def hello(version: str, create: Mapping[str, Any] | None = None, resume: Mapping[str, Any] | None = None) -> str:
-    """The first message: `create` makes a session, `resume` goes on with one; neither joins the one that the address
-    names."""
+    """The first message: `create` makes a session, `resume` goes on with one, and both make one if there is none to go
+    on with; neither joins the one that the address names."""
     message: dict[str, Any] = {
         "type": "hello",
         "versions": [1],
@@ -95,8 +99,8 @@ def create_request(
     thresholds: Thresholds | None = None,
 ) -> dict[str, Any]:
     """The body that makes a session, which waits `resume_s` for its client when the line breaks."""
-    wanted = {name: value for name, value in asdict(thresholds).items() if value is not None} if thresholds else None
-    optional = {"model": model, "cadence": cadence, "thresholds": wanted}
+    wanted = thresholds.body() if thresholds is not None else None
+    optional = {"model": model, "cadence": cadence, "thresholds": wanted or None}
     body: dict[str, Any] = {
         "mode": "every" if every else "latest",
         "targets": [dict(target) for target in targets],

@@ -14,6 +14,7 @@ from lockon_client.feeding import Changes, Feed
 from lockon_client.images import Frame
 from lockon_client.link import Link
 from lockon_client.messages import Ack, Credit, Failed, Message, Result, Warned, Welcome
+from lockon_client.protocol import Thresholds
 from lockon_client.windows import Windows
 
 BoxLike = Sequence[float]
@@ -105,6 +106,20 @@ class Track:
     async def remove(self, id: str) -> None:
         """Forgets a target."""
         await self._operate("target.remove", {"id": id})
+
+    async def change(self, **settings: Any) -> None:
+        """Changes settings of the session from the next frame on, those of `session.update` in the protocol: `max_fps`,
+        `deadline_ms`, `cadence`, `thresholds`, `label` ...; None takes one away.
+
+        `model=..., reinit=True` goes on with another model, which starts every target anew from its last box; one that
+        is lost is followed no more. Raises TargetRefused with the server's reason."""
+        if "mode" in settings:
+            raise ValueError("whether every frame counts is settled when the stream is opened")
+        if isinstance(thresholds := settings.get("thresholds"), Thresholds):
+            settings["thresholds"] = thresholds.body()
+        await self._operate("session.update", settings)
+        self._link.changed(settings)
+        self._windows.forget()
 
     def stop(self) -> None:
         """Ends the stream's tasks; `track()` calls it."""

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 from lockon_client import protocol
 from lockon_client.connection import stream_url
-from lockon_client.link import Door, LineEvent, Link
+from lockon_client.line_events import LineEvent
+from lockon_client.link import Door, Link
 from lockon_client.protocol import Thresholds
 from lockon_client.stream import BoxLike, Track
 
@@ -28,6 +29,7 @@ async def track(
     cadence: int | None = None,
     thresholds: Thresholds | None = None,
     resume_s: int = 30,
+    reinit_on_loss: bool = True,
     on_event: Callable[[LineEvent], None] | None = None,
     timeout_s: float = 10.0,
 ) -> AsyncIterator[Track]:
@@ -53,6 +55,12 @@ async def track(
     targets and, with `every`, without a gap. `on_event` is told: `Interrupted`, then `Resumed`. The server keeps a
     session so long as `resume_s` says (of a session made by REST, as long as that was made to last); after that, or
     with 0 at once, StreamClosed is raised. With a `ticket` there is no second line: it is good for one.
+
+    Where no server has the session any more, as after a crash, a new one takes its place and follows the targets from
+    their last boxes, if these are less than a second old, or a recording's: `on_event` is told `StateLost`. With
+    `reinit_on_loss=False` StreamClosed is raised instead. Sessions made by REST are not made anew.
+
+    `on_event` is also told what the server says of the session, as `Event`: `rate_changed`, `degraded` and others.
     """
     if fps is not None and not (every and fps > 0):
         raise ValueError(f"fps={fps} is for recordings (every=True), and above 0")
@@ -71,7 +79,7 @@ async def track(
             model, requests, every=every, resume_s=resume_s, cadence=cadence, thresholds=thresholds
         )
     link = Link(Door(address, timeout_s, key, ticket), on_event)
-    await link.open(create)
+    await link.open(create, reinit_on_loss=reinit_on_loss)
     failure: Exception | None = None
     try:
         async with asyncio.TaskGroup() as group:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from service.api.handshake import Opening
+from service.engine.admission import Draining, QuotaUsed, ServerFull
 from service.engine.fleet import STREAM_PATH, Fleet, session_path
 from service.engine.models import UnknownModel
 from service.engine.outbox import Outbox
-from service.engine.registry import Draining, QuotaUsed, Registry, ServerFull
+from service.engine.registry import Registry
 from service.engine.resume import Refusal, ResumeRefused, Resumption
 from service.engine.session import Session
 from service.engine.views import model_view
@@ -39,6 +40,10 @@ _RESUME_REFUSALS = {
     Refusal.STORE_AWAY: (1013, "store_unavailable"),
     Refusal.VERSION: (1013, "snapshot_version"),
 }
+
+
+_STATE_LOST = (Refusal.BAD_TOKEN, Refusal.UNKNOWN, Refusal.UNREADABLE)
+"""Nothing of the session is left that its client could have: not so where it was ended, or another one may have it."""
 
 
 class Refused(Exception):
@@ -96,7 +101,7 @@ class Attaching:
     async def attached(self, first: str | bytes, named: Session | None) -> Attached:
         """Attaches to the session that the address names, or that the message asks for; raises Refused."""
         hello, rest = self._greeting(first, named)
-        session, epoch = await self._session(hello, named)
+        session, epoch, lost = await self._session(hello, named)
         if session.state == "closed":
             raise Refused(4410, "gone", "the session was closed or has expired meanwhile")
         takes_over = hello.takeover or hello.resume is not None
@@ -106,9 +111,12 @@ class Attaching:
             session.answers.want = hello.want
         session.attach(self._outbox, perf_counter(), epoch=epoch)
         self._outbox.put(self._welcome(session))
+        if lost is not None:
+            self._outbox.put(results.lost_event(lost))
         self._resumption.warn(session)
         session.go_on(hello.resume.last_seq if hello.resume is not None else None)
-        return Attached(session, named is None and hello.resume is None, rest, hello.trace)
+        own = named is None and (hello.resume is None or lost is not None)
+        return Attached(session, own, rest, hello.trace)
 
     def _greeting(self, first: str | bytes, named: Session | None) -> tuple[Hello, str | bytes | None]:
         hello, rest = Hello(type="hello"), first
@@ -118,13 +126,14 @@ class Attaching:
             raise Refused(4400, "bad_hello", "the first message is a hello with create or resume, as text")
         return hello, rest
 
-    async def _session(self, hello: Hello, named: Session | None) -> tuple[Session, int]:
-        if hello.create is not None and (named is not None or hello.resume is not None):
+    async def _session(self, hello: Hello, named: Session | None) -> tuple[Session, int, Refusal | None]:
+        """The session, the epoch of this socket, and for a new one that stands in for another why it has to."""
+        if hello.create is not None and named is not None:
             raise Refused(4400, "bad_hello", "create is for a new session, on /v1/stream", "/create")
         if hello.resume is not None:
-            return await self._resumed(hello.resume, named)
+            return await self._resumed(hello.resume, hello.create, named)
         if named is None:
-            return self._created(hello.create or CreateRequest()), 1
+            return self._created(hello.create or CreateRequest()), 1, None
         if named.outbox is not None and not hello.takeover:
             raise Refused(4409, "session_attached", "another socket is attached to this session")
         try:
@@ -132,20 +141,24 @@ class Attaching:
                 session, epoch, _ = await self._resumption.taken(named.id, named.owner)
         except ResumeRefused as error:
             raise refused(error, named.id) from error
-        return session, epoch
+        return session, epoch, None
 
-    async def _resumed(self, request: ResumeRequest, named: Session | None) -> tuple[Session, int]:
+    async def _resumed(
+        self, request: ResumeRequest, create: CreateRequest | None, named: Session | None
+    ) -> tuple[Session, int, Refusal | None]:
         began_s = perf_counter()
         try:
             with room_or_refused(self._fleet):
                 session, epoch, adopted = await self._resumption.resumed(request.token, self._opening.caller.owner)
         except ResumeRefused as error:
             self._registry.metrics.resumed(error.refusal)
+            if create is not None and error.refusal in _STATE_LOST:
+                return self._created(create), 1, error.refusal
             raise refused(error, named.id if named is not None else None) from error
         if named is not None and named.id != session.id:
             raise Refused(4400, "bad_hello", "this token is for another session", "/resume/token")
         self._registry.metrics.resumed("snapshot" if adopted else "ok", perf_counter() - began_s)
-        return session, epoch
+        return session, epoch, None
 
     def _created(self, create: CreateRequest) -> Session:
         create, limit = self._as_pinned(create), self._registry.limits.max_targets

@@ -8,6 +8,7 @@ from typing import Annotated
 import orjson
 from fastapi import Header, Request
 
+from service.api.handshake import room_needed
 from service.api.problems import Problem
 from service.engine.changing import ChangeRefused
 from service.engine.session import Session
@@ -38,7 +39,8 @@ def check_if_match(request: Request, session: Session) -> None:
 def change(session: Session, patch: PatchRequest) -> None:
     """Lets a merge patch take effect. Raises a Problem."""
     try:
-        session.change(patch)
+        with room_needed():
+            session.change(patch)
     except ChangeRefused as error:
-        entry = {"pointer": error.pointer, "code": "not_allowed", "detail": str(error)}
+        entry = {"pointer": error.pointer, "code": error.code, "detail": str(error)}
         raise Problem("validation-failed", str(error), [entry]) from error

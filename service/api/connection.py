@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from time import perf_counter
 
@@ -28,6 +29,8 @@ from service.security.principals import Scope
 from service.telemetry.traces import SocketTrace, Traces
 
 CREDENTIALS_CHECK_S = 2.0
+SOON_S = 60.0
+"""So long before its token expires a socket is told."""
 
 _log = structlog.get_logger("lockon.stream")
 
@@ -49,6 +52,7 @@ class Connection:
         self._trace: SocketTrace | None = None
         self._own = False
         self._left = False
+        self._expiry_told = False
         self._watch: asyncio.TimerHandle | None = None
         self._line: BoundedProtocol | None = websocket.scope["extensions"].get(LINE)
 
@@ -118,7 +122,17 @@ class Connection:
             self._outbox.put(results.goaway("token_expiring"))
             self._outbox.close(4401, "unauthenticated: the credentials of this socket have ended")
         elif self._access.required:
+            self._tell_expiry()
             self._watch = asyncio.get_running_loop().call_later(CREDENTIALS_CHECK_S, self._watch_credentials)
+
+    def _tell_expiry(self) -> None:
+        """Once, while there is time to get another token and to go on with that."""
+        expires_s = self._opening.caller.expires_s
+        left_s = None if expires_s is None else expires_s - time.time()
+        if left_s is not None and left_s < SOON_S and not self._expiry_told:
+            self._expiry_told = True
+            detail = "the token of this socket expires soon: resume on another one with a new token"
+            self._outbox.put(results.warning("soon_expiring", detail, expires_in_ms=max(0, round(left_s * 1e3))))
 
     async def _read(self, session: Session, rest: str | bytes | None) -> int:
         if rest is not None:

@@ -21,10 +21,11 @@ from service.api.locating import ELSEWHERE, located
 from service.api.openapi import answers, takes
 from service.api.paging import CursorRefused
 from service.api.problems import Problem
+from service.engine.admission import ServerFull
 from service.engine.fleet import Fleet, session_path
 from service.engine.keeper import Keeper
 from service.engine.models import UnknownModel
-from service.engine.registry import Registry, ServerFull
+from service.engine.registry import Registry
 from service.engine.session import Session
 from service.protocol.messages import CreateRequest, Label, PatchRequest
 from service.security.principals import Principal
@@ -217,7 +218,7 @@ def session_view(session: Session, registry: Registry, address: str | None = Non
         "id": session.id,
         "state": session.state,
         "epoch": session.epoch,
-        "model": session.model.id,
+        "model": session.models[-1].id,
         "mode": request.mode,
         "label": request.label,
         "metadata": request.metadata,

@@ -14,8 +14,9 @@ from service.api.connection import Connection, refuse
 from service.api.handshake import SUBPROTOCOL, Opening, check_handshake, deny, room_needed
 from service.api.locating import PROBLEMS
 from service.api.problems import Problem
+from service.engine.admission import ServerFull
 from service.engine.fleet import Fleet, session_path
-from service.engine.registry import Registry, ServerFull
+from service.engine.registry import Registry
 from service.engine.resume import ResumeRefused, Resumption
 from service.engine.session import Session
 from service.telemetry.pseudonyms import peer_prefix, tenant_hash

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable
 from statistics import median
 
@@ -12,6 +13,32 @@ HEADROOM = 0.85
 """Share of that which new sessions may fill; the rest is for those that are there."""
 REMEMBERED = 64
 LEAST_FRAMES = 8
+RETRY_AFTER_S = (5, 30)
+"""When to ask again for what others have: about when a session may have ended, and not all at once."""
+
+
+class NoRoom(RuntimeError):
+    """A session cannot be had now; `retry_after_s` is when to ask again."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.retry_after_s = random.randint(*RETRY_AFTER_S)
+
+
+class Draining(NoRoom):
+    """The server stops, and takes nothing new."""
+
+
+class ServerFull(NoRoom):
+    """There are as many sessions as are allowed, or as the machine can carry."""
+
+
+class QuotaUsed(NoRoom):
+    """The caller has as many sessions as its quota allows, which is `limit`."""
+
+    def __init__(self, detail: str, limit: int) -> None:
+        super().__init__(detail)
+        self.limit = limit
 
 
 class Costs:

@@ -9,11 +9,12 @@ from typing import Any
 from models.presence import State
 from models.target import Estimate, Target
 from service.engine.clocks import AgeClock, Rate
-from service.engine.counters import Counters
+from service.engine.counters import Counters, Drop
 from service.engine.credit import Credit
 from service.engine.jobs import Followed, Outcome
 from service.engine.models import Model
 from service.engine.outbox import Outbox, ResultDraft
+from service.engine.rates import AnsweredRate
 from service.engine.views import next_window, resting_view, target_view, timings_view
 from service.protocol import results
 from service.protocol.header import Frame, Reason
@@ -26,6 +27,10 @@ WARNING_INTERVAL_S = 5.0
 BAD_FRAMES = 20
 BAD_FRAMES_WINDOW_S = 10.0
 _FLOODS = {Verdict.FRAMES_FLOOD: (4429, "rate_limited: far"), Verdict.BYTES_FLOOD: (4413, "quota_bytes: far")}
+SLOW_LINE_S = 0.25
+"""Frames that come so much later than the best ones did pile up on the way."""
+SLOW_FOR_S = 3.0
+"""A line that is slow for so long does not carry what is sent."""
 KEPT_RESULTS = 16
 """Results of must-process frames that are kept for a client whose line broke: more cannot be under way to it than it
 has frames in the server's queue."""
@@ -39,9 +44,12 @@ class Answers:
         self.credit = credit
         self.want = want
         self.rate_in, self.rate_out = Rate(), Rate()
-        self._model = model
+        self.model = model
+        self._answered_rate = AnsweredRate()
+        self._cadence = 1
         self._counters = counters
         self._ages = AgeClock()
+        self._slow_since_s: float | None = None
         self._last_empty_s = float("-inf")
         self._sent_drops = 0
         self._warned_s: dict[str, float] = {}
@@ -56,6 +64,7 @@ class Answers:
             self.outbox.close(4409, "superseded: another socket took the session over")
         self.outbox = outbox
         self._warned_s.clear()
+        self._cadence = 1
 
     def repeat(self, after: int | None) -> None:
         """Says again what was said of must-process frames after that one; None: nobody asks, so it is forgotten."""
@@ -93,8 +102,23 @@ class Answers:
             detail = "frames beyond what this key may send are dropped"
             self.warn("degraded_rate", detail, now_s, reason="quota", seq=seq)
 
+    def tell_rate(self, now_s: float, max_fps: float | None) -> None:
+        """With every frame: tells how many are answered, where that is news."""
+        counters = self._counters
+        change = self._answered_rate.changed(now_s, counters.processed, counters.drops[Drop.NEWER], max_fps)
+        if change is not None:
+            self.say(results.rate_event(change.wanted, change.answered))
+
+    def tell_cadence(self, cadence: int) -> None:
+        """With every frame: the cadence that overload asks of the session. Told when it changes; a new socket takes it
+        for 1."""
+        if cadence != self._cadence:
+            self._cadence = cadence
+            self.say(results.cadence_event(cadence))
+
     def rejected(self, reason: Reason, detail: str, seq: int | None, now_s: float) -> None:
-        """A frame cannot be used; too many of those end the socket."""
+        """A frame cannot be used, and counts as rejected; too many of those end the socket."""
+        self._counters.reject(reason)
         self.warn("frame_rejected", detail, now_s, reason=str(reason), **({} if seq is None else {"seq": seq}))
         self._bad_times_s.append(now_s)
         del self._bad_times_s[:-BAD_FRAMES]
@@ -141,9 +165,9 @@ class Answers:
             entry.lost_since_s = None
         if after is State.REACQUIRED:
             self.say(results.event("reacquired", entry.id, frame.seq, lost_ms=round(lost_ms or 0.0, 1)))
-            self._model.tally.found((lost_ms or 0.0) / 1e3)
+            self.model.tally.found((lost_ms or 0.0) / 1e3)
         if before is not after:
-            self._model.tally.moved(before, after)
+            self.model.tally.moved(before, after)
         return target_view(entry, target, estimate, lost_ms)
 
     def result(
@@ -188,7 +212,7 @@ class Answers:
 
     def following(self, targets: Sequence[Target], frame: Frame, *, starting: bool) -> Payload | None:
         """A result's `next`; None for those who do not want it."""
-        return next_window(self._model.tracker, targets, frame, starting=starting) if self.want.window else None
+        return next_window(self.model.tracker, targets, frame, starting=starting) if self.want.window else None
 
     def payload(self, draft: ResultDraft, epoch: int, now_s: float) -> Payload:
         """The message for a result that is sent now."""
@@ -210,6 +234,17 @@ class Answers:
         excess, jumped = self._ages.excess_s(frame.ts_us, frame.received_s)
         if jumped:
             self.warn("clock_jump", "the time stamps jumped; ages start afresh", now_s)
-        self._model.tally.delayed(excess)
+        self.model.tally.delayed(excess)
+        self._tell_slow_line(excess, frame.received_s)
         self.credit.late(excess)
         return excess
+
+    def _tell_slow_line(self, excess_s: float, received_s: float) -> None:
+        """With every frame that has a time stamp: how much later it came than the best ones."""
+        if excess_s < SLOW_LINE_S:
+            self._slow_since_s = None
+        elif self._slow_since_s is None:
+            self._slow_since_s = received_s
+        elif received_s - self._slow_since_s >= SLOW_FOR_S:
+            detail = "frames pile up on their way here: send smaller ones, or fewer"
+            self.warn("low_bandwidth", detail, received_s, delay_ms=round(excess_s * 1e3, 1))

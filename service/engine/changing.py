@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from service.engine.models import Model
 from service.protocol.messages import CreateRequest, PatchRequest, Thresholds, Wanted
+
+if TYPE_CHECKING:
+    from service.engine.session import Session
 
 MAX_METADATA = 16
 
 
 class ChangeRefused(ValueError):
-    """The settings would break a rule; `pointer` is the JSON pointer to the field."""
+    """The settings would break a rule; `pointer` is the JSON pointer to the field, `code` as in `ack`."""
 
-    def __init__(self, detail: str, pointer: str) -> None:
+    def __init__(self, detail: str, pointer: str, code: str = "not_allowed") -> None:
         super().__init__(detail)
         self.pointer = pointer
+        self.code = code
+
+
+Chooser = Callable[["Session", str | None], Model]
+"""Finds the model of that name, None for the default, for that session; raises ChangeRefused or NoRoom."""
+
+
+def no_other(session: Session, _name: str | None) -> Model:
+    """For a session that no model but its own is known to."""
+    raise ChangeRefused(f"there is no model but {session.model.id}", "/model", "unknown_model")
 
 
 def changed(settings: CreateRequest, want: Wanted, patch: PatchRequest) -> tuple[CreateRequest, Wanted]:
     """Settings and parts of results as the patch makes them of these; raises ChangeRefused."""
     changes = patch.named
+    if "model" in changes and not patch.reinit:
+        detail = "another model starts every target anew, from its last box: say reinit: true if it shall"
+        raise ChangeRefused(detail, "/model")
+    if patch.reinit and "model" not in changes:
+        raise ChangeRefused("reinit goes with another model", "/reinit")
     want = want.model_copy(update=patch.result.model_dump(exclude_unset=True))
     if changes.get("metadata") is not None:
         changes["metadata"] = merged(settings.metadata, changes["metadata"])

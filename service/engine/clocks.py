@@ -42,18 +42,19 @@ class Pace:
     """When the next frame may be followed where only so many a second may."""
 
     def __init__(self) -> None:
-        self._due_s = float("-inf")
+        self.due_s = float("-inf")
+        """when the next one may be"""
 
     def wait_s(self, now_s: float) -> float:
         """How long it takes until then; 0 if that is now."""
-        return max(0.0, self._due_s - now_s)
+        return max(0.0, self.due_s - now_s)
 
     def took(self, now_s: float, max_fps: float | None) -> None:
         """One is followed now. Who is a little late does not lose the time: the mean is `max_fps`."""
         if max_fps is None:
-            self._due_s = float("-inf")
+            self.due_s = float("-inf")
         else:
-            self._due_s = max(self._due_s, now_s - 1 / max_fps) + 1 / max_fps
+            self.due_s = max(self.due_s, now_s - 1 / max_fps) + 1 / max_fps
 
 
 class Rate:

@@ -298,4 +298,4 @@ class Keeper:
 def _mark(session: Session) -> object:
     """What cannot be guessed from an older snapshot: who is attached, and which targets there are in which states."""
     targets = tuple((entry.id, id(entry.target), entry.state) for entry in session.followed.values())
-    return session.epoch, session.confirmed_epoch, session.outbox is not None, targets
+    return session.epoch, session.confirmed_epoch, session.outbox is not None, session.model, targets

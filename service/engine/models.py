@@ -1,7 +1,7 @@
 """The models that are served: loaded and warmed beside the frames, offered to new sessions, retired without a restart.
 
-loading -> ready -> retiring -> gone. A session keeps the very model it started with; a retiring model goes with its
-last session. Loading a model's name again makes a second model of that name, and retires the first.
+loading -> ready -> retiring -> gone. A session keeps its very model, unless it asks for another one; a retiring model
+goes with its last session. Loading a model's name again makes a second model of that name, and retires the first.
 """
 
 from __future__ import annotations

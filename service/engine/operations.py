@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.geometry import Box
+from models.presence import State
 from models.target import Target
 from service.engine.backlog import Ring
 from service.engine.jobs import Failure, Followed, Replay, Start, StartOrder
@@ -21,7 +22,7 @@ from service.protocol.messages import (
     TargetsSet,
     TargetUpdate,
 )
-from service.protocol.results import Payload, ack, refusal
+from service.protocol.results import Payload, ack, error, refusal
 
 REMEMBERED = 256
 MAX_PENDING = 16
@@ -54,13 +55,13 @@ class Operations:
         followed: dict[str, Followed],
         ring: Ring,
         max_targets: int,
-        answer: Callable[[Answer], None],
+        say: Callable[[Payload], None],
         update: Callable[[SessionUpdate], Failure | None],
     ) -> None:
         self._followed = followed
         self._ring = ring
         self._max_targets = max_targets
-        self._answer = answer
+        self._say = say
         self._update = update
         self._pending: list[TargetRemove | SessionUpdate | StartOrder] = []
         self._busy = False
@@ -69,7 +70,7 @@ class Operations:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def create(self, starts: list[Start]) -> None:
+    def create(self, starts: Sequence[Start]) -> None:
         """The targets that a session is created with; each stands for itself."""
         self._pending.extend(StartOrder(None, [start]) for start in starts)
 
@@ -92,17 +93,21 @@ class Operations:
             self._pending.append(order)
         return None
 
-    def acknowledgement(self, answer: Answer) -> Payload:
-        """The ack of an operation, which is remembered in case it is repeated."""
-        assert answer.op is not None
-        if answer.failure is not None:
-            failure = answer.failure
+    def answer(self, answer: Answer) -> None:
+        """Says what an order came to: an ack, which is remembered in case the operation is repeated, or for the targets
+        of a create what went wrong."""
+        failure = answer.failure
+        if answer.op is None:
+            if failure is not None:
+                self._say(error(failure.code, failure.detail, pointer=failure.pointer))
+            return
+        if failure is not None:
             payload = refusal(answer.op, failure.code, failure.detail, failure.pointer)
         else:
             payload = ack(answer.op, on_seq=answer.on_seq, caught_up=answer.caught_up)
         if answer.op in self._acks:
             self._acks[answer.op] = payload
-        return payload
+        self._say(payload)
 
     def arrived(self, frame: Frame) -> None:
         """A frame came: whatever waited for the next one means this one."""
@@ -126,6 +131,38 @@ class Operations:
         self._pending.insert(0, order)
         return True
 
+    def restart(self, seq: int) -> tuple[list[str], list[str]]:
+        """Has every target started anew by another model, before whatever else waits: in frame `seq`, which its box is
+        from, if that is still here as a whole, and in the next whole one otherwise. Nothing is known of a lost target
+        that it could be started from: it is followed no more. Returns the ids of those, and of these."""
+        removed = [entry.id for entry in self._followed.values() if entry.state is State.LOST]
+        for target_id in removed:
+            del self._followed[target_id]
+        frame = self._ring.find(seq)
+        whole = frame if frame is not None and frame.window is None else None
+        orders = []
+        for entry in self._followed.values():
+            if entry.target is None:
+                continue  # it waits already
+            start = Start(entry, entry.target.box, None if whole is None else seq, follows_next=True, updates=True)
+            start.frame = whole
+            orders.append(StartOrder(None, [start]))
+            entry.target, entry.state = None, State.INITIALIZING
+        self._pending[:0] = orders
+        return list(self._followed), removed
+
+    def restarts(self) -> list[Payload]:
+        """The targets that wait to be started anew, as a create names them for the next frame."""
+        orders = [order for order in self._pending if isinstance(order, StartOrder) and order.op is None]
+        starts = [start for order in orders for start in order.starts if start.updates]
+        return [{"id": s.followed.id, "label": s.followed.label, "box": list(s.box.xywh())} for s in starts]
+
+    def abandon(self, order: StartOrder) -> None:
+        """Forgets the targets that could not be started anew."""
+        for start in order.starts:
+            if start.followed.target is None and self._followed.get(start.followed.id) is start.followed:
+                del self._followed[start.followed.id]
+
     def settle(self, now_s: float, newest_seq: int) -> bool:
         """Answers the leading operations that need no worker; True if the next one is ready for a worker.
 
@@ -139,7 +176,7 @@ class Operations:
                 if isinstance(operation, TargetRemove):
                     self._remove(operation)
                 else:
-                    self._answer(Answer(operation.op, self._update(operation)))
+                    self.answer(Answer(operation.op, self._update(operation)))
                 continue
             failure = self._obstacle(operation) or self._missing_frame(operation, now_s, newest_seq)
             if failure is None:
@@ -147,7 +184,7 @@ class Operations:
             if self._busy:
                 return False
             self._pending.pop(0)
-            self._answer(Answer(operation.op, failure))
+            self.answer(Answer(operation.op, failure))
         return False
 
     def take(
@@ -210,7 +247,7 @@ class Operations:
     def _remove(self, operation: TargetRemove) -> None:
         known = self._followed.pop(operation.id, None)
         failure = None if known else Failure("unknown_target", f"there is no target {operation.id!r}", "/id")
-        self._answer(Answer(operation.op, failure))
+        self.answer(Answer(operation.op, failure))
 
     def _obstacle(self, order: StartOrder) -> Failure | None:
         """What of the session's present targets forbids this order."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,12 +12,14 @@ from time import perf_counter
 
 import structlog
 
-from service.engine.admission import room
+from service.engine.admission import Draining, NoRoom, QuotaUsed, ServerFull, room
+from service.engine.changing import ChangeRefused
 from service.engine.counters import Drop
+from service.engine.intake import unlimited
 from service.engine.jobs import Followed
-from service.engine.models import Model, Models
+from service.engine.models import Model, Models, UnknownModel
 from service.engine.scheduler import Scheduler
-from service.engine.session import Session, unlimited
+from service.engine.session import Session
 from service.engine.snapshots import Saved, restore
 from service.ids import new_id
 from service.protocol import results
@@ -33,34 +34,8 @@ TOMBSTONE_S = 600.0
 MAX_TOMBSTONES = 1000
 SWEEP_S = 0.5
 TOKEN_RENEWED_S = 60.0
-RETRY_AFTER_S = (5, 30)
-"""When to ask again for what others have: about when a session may have ended, and not all at once."""
 
 _log = structlog.get_logger("lockon.sessions")
-
-
-class NoRoom(RuntimeError):
-    """A session cannot be had now; `retry_after_s` is when to ask again."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.retry_after_s = random.randint(*RETRY_AFTER_S)
-
-
-class Draining(NoRoom):
-    """The server stops, and takes nothing new."""
-
-
-class ServerFull(NoRoom):
-    """There are as many sessions as are allowed, or as the machine can carry."""
-
-
-class QuotaUsed(NoRoom):
-    """The caller has as many sessions as its quota allows, which is `limit`."""
-
-    def __init__(self, detail: str, limit: int) -> None:
-        super().__init__(detail)
-        self.limit = limit
 
 
 class SessionMissing(KeyError):
@@ -133,7 +108,7 @@ class Registry:
 
     def _carried(self, new_s: float) -> int | None:
         """How many more sessions the machine can carry whose frames cost that; None: there is no limit."""
-        costs_s = (session.costs.typical_s or _typical_s(session.model) for session in self._sessions.values())
+        costs_s = map(_cost_s, self._sessions.values())
         return room(costs_s, new_s, workers=self._scheduler.workers, min_fps=self.limits.min_fps)
 
     @property
@@ -167,7 +142,24 @@ class Registry:
             pointer=pointer,
             owner=owner,
             quota=partial(self._quotas.take, owner) if self._quotas is not None else unlimited,
+            choose=self._chosen,
         )
+
+    def _chosen(self, session: Session, name: str | None) -> Model:
+        """The model that a session asks to go on with; raises ChangeRefused, or ServerFull where a slower one would
+        leave too little for the others."""
+        try:
+            model = self.models.chosen(name)
+        except UnknownModel as error:
+            raise ChangeRefused(str(error), "/model", "unknown_model") from error
+        if model is session.model:
+            return model
+        others_s = [_cost_s(other) for other in self._sessions.values() if other is not session]
+        new_s, min_fps = _typical_s(model), self.limits.min_fps
+        slower = new_s > _cost_s(session)
+        if slower and room(others_s, new_s, workers=self._scheduler.workers, min_fps=min_fps) == 0:
+            raise ServerFull(f"with {model.id}, some sessions would be left with less than {min_fps:g} frames/s")
+        return model
 
     def _added(self, session_id: str, request: CreateRequest, owner: str, model: Model, pointer: str = "") -> Session:
         session = self._made(session_id, request, owner, model, pointer)
@@ -181,7 +173,7 @@ class Registry:
         """A session that was another server's; raises UnknownModel, ServerFull, QuotaUsed or Draining."""
         request = saved.request
         if saved.record["last_seq"] >= 0:  # what it was created with has been started, or was answered
-            request = request.model_copy(update={"targets": []})
+            request = request.model_copy(update={"targets": saved.restarts})
         model = self.models.chosen(saved.model)
         self.check_room(saved.owner, model)
         session = self._added(saved.id, request, saved.owner, model)
@@ -264,7 +256,7 @@ class Registry:
                 # Without this task no session would ever expire again.
                 _log.exception("a session failed while being looked after", kind="session_failed", session=session.id)
                 session.fail()
-        in_use = {session.model for session in self._sessions.values()}
+        in_use = {model for session in self._sessions.values() for model in session.models}
         self.models.release(in_use | self._scheduler.models_at_work())
         while self._tombstones and now_s - next(iter(self._tombstones.values()))[0] > TOMBSTONE_S:
             self._tombstones.popitem(last=False)
@@ -303,3 +295,7 @@ class Registry:
 
 def _typical_s(model: Model) -> float:
     return model.costs.typical_s or 0.0
+
+
+def _cost_s(session: Session) -> float:
+    return session.costs.typical_s or _typical_s(session.model)

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import structlog
 
+from service.engine.admission import NoRoom
 from service.engine.fleet import Fleet
 from service.engine.keeper import Keeper
 from service.engine.models import UnknownModel
-from service.engine.registry import NoRoom, Registry, SessionMissing
+from service.engine.registry import Registry, SessionMissing
 from service.engine.session import Session
 from service.engine.snapshots import SnapshotOfOtherVersion, SnapshotUnreadable, revived, unpacked
 from service.security.resume import Claim, TokenExpired, TokenForged

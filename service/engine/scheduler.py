@@ -105,6 +105,9 @@ class Scheduler:
             session = self._turns.take(model, room if jobs else None, now_s)
             if session is None:
                 break
+            if session.model is not model:  # another one since it was put there
+                self._turns.add(session)
+                continue
             job = self._job_of(session)
             if job is not None:
                 self._turns.served(session)

@@ -5,40 +5,34 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
-from service.engine.admission import Costs
+from service.engine.admission import Costs, NoRoom
 from service.engine.answers import Answers
-from service.engine.backlog import Backlog, QueueFull, Ring
-from service.engine.changing import ChangeRefused, changed
-from service.engine.clocks import Pace
+from service.engine.backlog import QueueFull
+from service.engine.changing import ChangeRefused, Chooser, changed, no_other
 from service.engine.counters import Counters, Drop
 from service.engine.credit import Credit
-from service.engine.jobs import Failure, Followed, Job, Outcome
+from service.engine.following import Following, must_process
+from service.engine.intake import Intake, Quota, unlimited
+from service.engine.jobs import Failure, Job, Outcome
 from service.engine.models import Model
-from service.engine.operations import Answer, Operations, committed, requested_start
+from service.engine.operations import requested_start
 from service.engine.outbox import Outbox
-from service.engine.rates import AnsweredRate
-from service.engine.thresholds import applied, give_up_s, rests
+from service.engine.thresholds import applied
+from service.engine.waiting import Waiting
 from service.protocol import results
-from service.protocol.header import Frame, FrameRejected, Reason, claims_window, read_frame
+from service.protocol.header import Frame
 from service.protocol.messages import CreateRequest, Operation, PatchRequest
 from service.protocol.results import Payload
-from service.security.quotas import Verdict
 from service.settings import LimitSettings
 
 SessionState = Literal["created", "live", "detached", "closed"]
-Quota = Callable[[int, float], Verdict]
-"""Counts in a frame of so many bytes at that time."""
-
-
-def unlimited(_size: int, _now_s: float) -> Verdict:
-    """The quota of those who have none."""
-    return Verdict.WITHIN
 
 
 class Session:
-    """One stream. `on_work` is called whenever there may be something to do for a worker."""
+    """One stream. `on_work` is called whenever there may be something to do for a worker; `choose` finds the model
+    that it asks to go on with."""
 
     def __init__(
         self,
@@ -52,6 +46,7 @@ class Session:
         pointer: str = "",
         owner: str = "",
         quota: Quota = unlimited,
+        choose: Chooser = no_other,
     ) -> None:
         self.id = id
         self.owner = owner
@@ -60,48 +55,52 @@ class Session:
         self.state: SessionState = "created"
         self.epoch = 0
         self.confirmed_epoch = 0
-        self.followed: dict[str, Followed] = {}
         self.counters = Counters(model.tally)
         self.answers = Answers(model, self.counters, request.result, Credit(limits))
         self.costs = Costs()
         self.last_frame_s = now_s
         self.detached_s = now_s
         self.token_s = now_s
-        self._limits = limits
-        self._quota = quota
+        self._intake = Intake(limits, quota, self.counters, self.answers)
         self._on_work = on_work
+        self._choose = choose
+        self._next_model: Model | None = None
         self._thresholds = applied(model.tracker.spec.presence, request.thresholds)
-        self._pace = Pace()
-        self._answered_rate = AnsweredRate()
-        self._backlog = Backlog(limits.must_queue, limits.must_queue_bytes)
-        self._ring = Ring(limits.ring_frames, limits.ring_bytes)
+        self._waiting = Waiting(limits)
         # Weakly: in a circle, a closed session would keep its targets until the garbage collector happens to come by.
         me = weakref.proxy(self)
-        self._operations = Operations(
-            self.followed,
-            self._ring,
-            limits.max_targets,
-            lambda answer: me._answered(answer),
-            lambda patch: me._updated(patch),
-        )
         starts = [requested_start(item, f"{pointer}/targets/{i}/box") for i, item in enumerate(request.targets)]
-        self._operations.create(starts)
-        self._initial = [start.followed for start in starts]
+        self.following = Following(limits, starts, self.counters, self.answers, lambda patch: me._updated(patch))
+        self._operations = self.following.operations
+        self.followed = self.following.followed
         self._job: Job | None = None
-        self.last_seq = self.done_seq = -1
+        self.done_seq = -1
         self._when_idle: Callable[[Session], None] | None = None
         self._failed = False
-        self._replaced = 0
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest good frame; -1 before the first."""
+        return self._intake.last_seq
+
+    @last_seq.setter
+    def last_seq(self, seq: int) -> None:
+        self._intake.last_seq = seq
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Its model, and the one that will be."""
+        return (self.model,) if self._next_model is None else (self.model, self._next_model)
 
     @property
     def waiting(self) -> int:
         """Frames that were received and whose fate is open."""
-        return len(self._backlog) + (self._job is not None and self._job.frame is not None)
+        return len(self._waiting) + (self._job is not None and self._job.frame is not None)
 
     @property
     def newest_s(self) -> float | None:
         """When the ordinary frame came that is next, on the server's clock; None if something else is next."""
-        return None if len(self._operations) else self._backlog.newest_s
+        return None if len(self._operations) else self._waiting.newest_s
 
     @property
     def interval_s(self) -> float | None:
@@ -111,7 +110,7 @@ class Session:
     @property
     def held_bytes(self) -> int:
         """Compressed bytes that the session keeps."""
-        return self._backlog.bytes + self._ring.bytes
+        return self._waiting.bytes + self.following.ring.bytes
 
     @property
     def in_flight(self) -> bool:
@@ -140,7 +139,7 @@ class Session:
         up to `after`. None: it starts afresh, and what the other one left behind is of no use to it."""
         self.answers.repeat(after)
         if after is None:
-            self.counters.drop(Drop.DETACHED, self._backlog.clear())
+            self.counters.drop(Drop.DETACHED, self._waiting.clear())
 
     def when_idle(self, act: Callable[[Session], None]) -> None:
         """Acts now, or as soon as the worker that has the targets gives them back; the last one who asked is served."""
@@ -158,13 +157,13 @@ class Session:
         self.answers.outbox, self.detached_s = None, now_s
         if self.state != "closed":
             self.state = "detached"
-        self.counters.drop(Drop.DETACHED, self._backlog.clear_ordinary())
+        self.counters.drop(Drop.DETACHED, self._waiting.clear_ordinary())
 
     def close(self, drop: Drop = Drop.DETACHED) -> None:
         """The end: nothing is processed any more."""
         self.state = "closed"
-        self.counters.drop(drop, self._backlog.clear())
-        self._ring.clear()
+        self.counters.drop(drop, self._waiting.clear())
+        self.following.ring.clear()
 
     def fail(self) -> None:
         """After a fault of ours in here, which nobody else may notice: the socket is told and closed."""
@@ -176,56 +175,27 @@ class Session:
 
     def receive(self, data: bytes, now_s: float) -> None:
         """A binary message. What is wrong with it gets its documented answer; the session goes on."""
-        self.counters.receive(window=claims_window(data))
-        self.answers.rate_in.add(now_s)
         self.last_frame_s = now_s
-        verdict = self._quota(len(data), now_s)
-        try:
-            frame = read_frame(data, self.last_seq, self._limits.max_pixels, now_s)
-        except FrameRejected as error:
-            self._reject(error.reason, str(error), None, now_s)
+        is_open = self.state != "closed" and not self._failed
+        frame = self._intake.frame(data, now_s, every=self.request.mode == "every", is_open=is_open)
+        if frame is None:
             return
-        self.last_seq = frame.seq
-        self.counters.space(frame.ts_us, now_s)
-        if self.state == "closed" or self._failed:  # its socket is about to be closed
-            self.counters.drop(Drop.DETACHED)
-            return
-        if verdict is not Verdict.WITHIN:
-            self.counters.drop(Drop.QUOTA)
-            self.answers.over_quota(verdict, frame.seq, now_s, must=self._must(frame))
-            return
-        if self.answers.credit.arrived(len(frame.image), now_s, must=self._must(frame)):
-            self.answers.say(self.answers.credit.message())
-        self._ring.put(frame)
+        self.following.ring.put(frame)
         self._operations.arrived(frame)
         starting = len(self._operations) > 0 or (self._job is not None and len(self._job.orders) > 0)
         if not self.followed and not starting and not self.waiting:
-            self.counters.drop(Drop.NO_TARGET)
-            self._answer_empty(frame, now_s)
+            self.following.answer_empty(frame, self.request, now_s)
             return
         try:
-            replaced = self._backlog.put(frame, must=self._must(frame))
+            if self._waiting.put(frame, must=must_process(frame, self.request)):
+                self.counters.drop(Drop.NEWER)
+                self.answers.credit.replaced()
         except QueueFull as error:
             self.counters.drop(Drop.CAPACITY)
             self.answers.say(results.error("must_queue_full", str(error), seq=frame.seq))
             return
-        if replaced is not None:
-            self.counters.drop(Drop.NEWER)
-            self._replaced += 1
-            self.answers.credit.replaced()
-        self._tell_rate(now_s)
+        self.answers.tell_rate(now_s, self.request.max_fps)
         self._on_work(self)
-
-    def _tell_rate(self, now_s: float) -> None:
-        counters = self.counters
-        change = self._answered_rate.changed(
-            now_s, counters.processed, counters.drops[Drop.NEWER], self.request.max_fps
-        )
-        if change is not None:
-            self.answers.say(results.rate_event(change.wanted, change.answered))
-
-    def _must(self, frame: Frame) -> bool:
-        return frame.must_process or self.request.mode == "every"
 
     def operate(self, operation: Operation, now_s: float) -> None:
         """An operation on the targets, or on the session itself."""
@@ -235,81 +205,108 @@ class Session:
         self.settle(now_s)
 
     def change(self, patch: PatchRequest) -> None:
-        """Changes the settings, from the next frame on; raises ChangeRefused."""
-        self.request, self.answers.want = changed(self.request, self.answers.want, patch)
-        self._thresholds = applied(self.model.tracker.spec.presence, self.request.thresholds)
+        """Changes the settings, from the next frame on; raises ChangeRefused, or NoRoom for another model."""
+        self._change(patch)
+        if self._remodelled():
+            self._on_work(self)
+
+    def _change(self, patch: PatchRequest) -> None:
+        request, want = changed(self.request, self.answers.want, patch)
+        if "model" in patch.model_fields_set:
+            self._next_model = self._choose(self, patch.model)
+        self.request, self.answers.want = request, want
+        self._thresholds = applied(self.models[-1].tracker.spec.presence, request.thresholds)
 
     def _updated(self, patch: PatchRequest) -> Failure | None:
         try:
-            self.change(patch)
+            self._change(patch)
         except ChangeRefused as error:
-            return Failure("not_allowed", str(error), error.pointer)
+            return Failure(error.code, str(error), error.pointer)
+        except NoRoom as error:
+            return Failure("no_capacity", str(error), "/model")
         return None
+
+    def _remodelled(self) -> bool:
+        """Goes on with the model that was asked for, once no worker has the targets; False if there is nothing to do.
+
+        Never while a job is being made: that is for a batch of the model that there is."""
+        if self._next_model is None or self._job is not None:
+            return False
+        model, self._next_model = self._next_model, None
+        if model is self.model:
+            return False
+        self.model = self.answers.model = model
+        self.counters.tally, self.costs = model.tally, Costs()
+        restarted, removed = self._operations.restart(self.done_seq)
+        self.answers.say(results.model_event(model.id, restarted, removed))
+        return True
 
     def settle(self, now_s: float) -> None:
         """Answers what can be answered now; to be called from time to time for what waits in vain."""
-        if self._operations.settle(now_s, self.last_seq) or len(self._backlog):
+        ready = self._operations.settle(now_s, self.last_seq)
+        if self._remodelled():
+            ready = self._operations.settle(now_s, self.last_seq)
+        if ready or len(self._waiting):
             self._on_work(self)
 
     def has_work(self, now_s: float) -> bool:
         """True if `take` would give a job."""
         if self.state == "closed" or self._failed or self._job is not None:
             return False
-        due = len(self._backlog) > 0 and self._pace.wait_s(now_s) == 0
-        return due or self._operations.settle(now_s, self.last_seq)
+        return self._waiting.due(now_s) or self._operations.settle(now_s, self.last_seq)
 
     def pause_s(self, now_s: float) -> float:
         """How long the next frame has to wait because of `max_fps`; 0 if there is none or it need not."""
-        if self.state == "closed" or self._failed or self._job is not None or not len(self._backlog):
+        if self.state == "closed" or self._failed or self._job is not None:
             return 0.0
-        return self._pace.wait_s(now_s)
+        return self._waiting.pause_s(now_s)
 
     def take(self, now_s: float, cadence: int = 1) -> Job | None:
-        """The next job for a worker, if there is any; none while another one is out. `cadence`: of ordinary frames,
-        where the session has chosen none."""
+        """The next job for a worker, if there is any; none while another one is out. `cadence`: what overload asks of
+        ordinary frames, where the session has chosen none."""
         while self.has_work(now_s):
             frame = self._next_frame(now_s)
             orders = self._operations.take(frame, now_s, self.last_seq)
-            followed = tuple(entry for entry in self.followed.values() if not rests(entry, now_s))
-            if orders or (frame is not None and followed):
+            looked = () if frame is None else self.following.looked_for(now_s)
+            if orders or looked:
+                chosen, replaced = self.request.cadence or 1, 0
                 if frame is not None:
-                    self._pace.took(now_s, self.request.max_fps)
-                looked = followed if frame is not None else ()
-                chosen = self.request.cadence or (1 if frame is None or self._must(frame) else cadence)
-                replaced, self._replaced = self._replaced, 0
+                    chosen = self._cadence(frame, cadence)
+                    replaced = self._waiting.took(now_s, self.request.max_fps)
                 self._job = Job(self.id, frame, looked, orders, self._thresholds, chosen, replaced)
                 return self._job
             if frame is None:
                 return None
             if self.followed:
-                # All of them were given up and are not looked for now.
-                self._conclude_frame(frame, Outcome(done_s=now_s), now_s)
+                # None of them is looked for now: given up, or waiting for a whole frame to be started anew in.
+                self.following.conclude_frame(frame, Outcome(done_s=now_s), self.request, now_s)
                 self.done_seq = frame.seq
-                continue
-            self.counters.drop(Drop.NO_TARGET)
-            self._answer_empty(frame, now_s)
+            else:
+                self.following.answer_empty(frame, self.request, now_s)
         return None
+
+    def _cadence(self, frame: Frame, under_load: int) -> int:
+        relief = 1 if self.request.cadence is not None or self.request.mode == "every" else under_load
+        if not frame.must_process:
+            self.answers.tell_cadence(relief)
+        return self.request.cadence or (1 if frame.must_process else relief)
 
     def _next_frame(self, now_s: float) -> Frame | None:
         """The next frame if it is time for one, without those that have waited too long for it."""
-        if self._pace.wait_s(now_s) > 0:
+        if not self._waiting.due(now_s):
             return None
-        deadline_ms = self.request.deadline_ms
-        late = None if deadline_ms is None else self._backlog.clear_before(now_s - deadline_ms / 1e3)
+        late = self._waiting.late(now_s, self.request.deadline_ms)
         if late is not None:
             self.counters.drop(Drop.DEADLINE)
-            self._unanswered(late)
-        return self._backlog.take()
+            self.following.unanswered(late, self.request)
+        return self._waiting.take()
 
     def finish(self, outcome: Outcome, now_s: float) -> None:
         """A job came back: orders take effect, results and events go out."""
         job, self._job = self._job, None
         assert job is not None
-        self._operations.finished()
-        for order, _ in job.orders:
-            self._conclude(order, outcome)
+        self.following.conclude(job, outcome, self.request, now_s)
         if job.frame is not None:
-            self._conclude_frame(job.frame, outcome, now_s)
             self.done_seq = job.frame.seq
         if self._when_idle is not None:
             act, self._when_idle = self._when_idle, None
@@ -317,67 +314,6 @@ class Session:
         if self.state != "closed":
             self.settle(now_s)
 
-    def _conclude(self, order: Any, outcome: Outcome) -> None:
-        started = outcome.started.get(order, Failure("internal", "the server failed on this operation"))
-        if not isinstance(started, Failure):
-            committed(self.followed, order, started)
-            seq = max((start.seq for start in order.starts if start.seq is not None), default=None)
-            self._answered(Answer(order.op, on_seq=seq, caught_up=outcome.caught_up.get(order, 0)))
-        elif started.code != "image_undecodable" or not self._operations.wait_for_next(order):
-            self._answered(Answer(order.op, started))
-
-    def _conclude_frame(self, frame: Frame, outcome: Outcome, now_s: float) -> None:
-        if outcome.undecodable is not None:
-            self._reject(Reason.IMAGE_UNDECODABLE, outcome.undecodable, frame.seq, now_s)
-            return
-        if outcome.internal:
-            self.counters.drop(Drop.INTERNAL)
-            self.answers.say(
-                results.error("internal", "the server failed on this frame; the session goes on", seq=frame.seq)
-            )
-            return
-        self.counters.process(now_s - frame.received_s)
-        give_up = give_up_s(self.request.thresholds)
-        views = self.answers.found(self.followed.values(), outcome.estimates, frame, give_up)
-        if not frame.no_reply:
-            following = self._following(frame)
-            self.answers.result(frame, outcome, views, following, now_s, must=self._must(frame))
-
-    def _answer_empty(self, frame: Frame, now_s: float) -> None:
-        if not frame.no_reply and not self.answers.empty(frame, self._following(frame), now_s):
-            self._unanswered(frame)
-
-    def _unanswered(self, frame: Frame) -> None:
-        """An ordinary frame gets no result, and perhaps no newer one will: it must not keep the client from sending."""
-        if not self._must(frame):
-            self.answers.say(self.answers.credit.message(frame.seq))
-
-    def _following(self, frame: Frame) -> Payload | None:
-        entries = [entry for entry in self.followed.values() if not rests(entry, frame.received_s)]
-        targets = [entry.target for entry in entries if entry.target is not None]
-        return self.answers.following(targets, frame, starting=len(self._operations) > 0)
-
     def target_views(self) -> list[Payload]:
-        """The targets as welcome and the session view show them, those included that wait for their first frame."""
-        initial = [entry for entry in self._initial if entry.target is None and entry.id not in self.followed]
-        entries = [*self.followed.values(), *(initial if len(self._operations) or self.in_flight else [])]
-        return [
-            {
-                "id": entry.id,
-                "label": entry.label,
-                "state": entry.state,
-                "box": list(entry.target.box.xywh()) if entry.target else None,
-            }
-            for entry in entries
-        ]
-
-    def _reject(self, reason: Reason, detail: str, seq: int | None, now_s: float) -> None:
-        self.counters.reject(reason)
-        self.answers.rejected(reason, detail, seq, now_s)
-
-    def _answered(self, answer: Answer) -> None:
-        if answer.op is not None:
-            self.answers.say(self._operations.acknowledgement(answer))
-        elif answer.failure is not None:
-            failure = answer.failure
-            self.answers.say(results.error(failure.code, failure.detail, pointer=failure.pointer))
+        """The targets as welcome and the session view show them."""
+        return self.following.views(in_flight=self.in_flight)

@@ -34,7 +34,7 @@ from service.engine.jobs import Followed
 from service.engine.outbox import ResultDraft
 from service.engine.session import Session
 from service.protocol.header import Reason
-from service.protocol.messages import CreateRequest, Wanted
+from service.protocol.messages import CreateRequest, TargetRequest, Wanted
 
 VERSION = 1
 MAX_BYTES = 8 * 1024 * 1024
@@ -65,6 +65,11 @@ class Saved:
     request: CreateRequest
     record: Record
 
+    @property
+    def restarts(self) -> list[TargetRequest]:
+        """Targets that another model was about to start anew."""
+        return [TargetRequest.model_validate(item) for item in self.record.get("restarts", [])]
+
 
 def captured(session: Session, now_s: float) -> Record:
     """The session as it is now, while no worker has its targets. Cheap: what is large is shared, and never changes."""
@@ -85,6 +90,7 @@ def captured(session: Session, now_s: float) -> Record:
         "drops": {str(reason): count for reason, count in counters.drops.items()},
         "rejections": {str(reason): count for reason, count in counters.rejections.items()},
         "targets": [_target_record(entry, now_s) for entry in session.followed.values() if entry.target is not None],
+        "restarts": session.following.operations.restarts(),
         "results": [_ago(dataclasses.asdict(draft), now_s) for draft in session.answers.kept],
     }
 

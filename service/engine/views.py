@@ -67,6 +67,12 @@ def resting_view(entry: Followed, target: Target, lost_ms: float) -> Payload:
     return view | {"state": entry.state, "lost_ms": round(lost_ms, 1), "search": Search.NONE}
 
 
+def target_info(entry: Followed) -> Payload:
+    """A target as `welcome` and the session view show it."""
+    box = list(entry.target.box.xywh()) if entry.target else None
+    return {"id": entry.id, "label": entry.label, "state": entry.state, "box": box}
+
+
 def timings_view(timings: Timings) -> Payload:
     """A result's `timings`, in ms, without the last stage, which is known when it is sent."""
     return {

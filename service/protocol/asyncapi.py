@@ -16,7 +16,7 @@ from service.protocol.messages import CLIENT_MESSAGES
 from service.protocol.server_messages import SERVER_MESSAGES
 
 DOCUMENT = Path(__file__).parent / "asyncapi.json"
-PROTOCOL_VERSION = "1.1.0"
+PROTOCOL_VERSION = "1.2.0"
 """Grows with every change of the messages: the last number for words, the middle one for fields and messages."""
 
 CLIENT, SERVER = "client", "server"

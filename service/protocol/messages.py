@@ -114,7 +114,7 @@ class CreateRequest(_Strict):
     targets: list[TargetRequest] = []
     result: Wanted = Wanted()
     max_fps: MaxFps | None = None
-    deadline_ms: DeadlineMs | None = None
+    deadline_ms: DeadlineMs | None = 500
     thresholds: Thresholds | None = None
     cadence: Cadence | None = None
     detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
@@ -135,6 +135,10 @@ class PatchRequest(_Strict):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"label": "door", "metadata": {"camera": None}}]})
 
+    model: Annotated[str, Field(max_length=100, description="Null: the server's default")] | None = None
+    reinit: Annotated[
+        bool, Field(description="Goes with another `model`, which starts every target anew from its last box")
+    ] = False
     mode: Mode = "latest"
     result: Wanted = Wanted()
     max_fps: MaxFps | None = None
@@ -147,8 +151,9 @@ class PatchRequest(_Strict):
 
     @property
     def named(self) -> dict[str, Any]:
-        """The fields that the patch names; the others stay as they are."""
-        return {name: getattr(self, name) for name in PatchRequest.model_fields if name in self.model_fields_set}
+        """The settings that the patch names; the others stay as they are."""
+        names = self.model_fields_set & PatchRequest.model_fields.keys() - {"reinit"}
+        return {name: getattr(self, name) for name in PatchRequest.model_fields if name in names}
 
 
 class LoadRequest(_Strict):

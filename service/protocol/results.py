@@ -87,6 +87,22 @@ def rate_event(wanted: float, answered: float) -> Payload:
     return {"type": "event", "kind": "rate_changed", "data": {"wanted_fps": wanted, "fps": answered}}
 
 
+def cadence_event(cadence: int) -> Payload:
+    """Under overload the network looks at one of so many frames at least; 1: at every one again."""
+    return {"type": "event", "kind": "degraded", "data": {"cadence": cadence}}
+
+
+def model_event(model: str, restarted: Sequence[str], removed: Sequence[str]) -> Payload:
+    """The session goes on with another model: these targets are started anew, those are followed no more."""
+    data = {"model": model, "restarted": list(restarted), "removed": list(removed)}
+    return {"type": "event", "kind": "model_changed", "data": data}
+
+
+def lost_event(reason: str) -> Payload:
+    """There was no session to resume, for that reason: this is a new one."""
+    return {"type": "event", "kind": "state_lost", "data": {"reason": reason}}
+
+
 def goaway(
     reason: str,
     deadline_ms: int = 0,

@@ -199,9 +199,12 @@ class Event(TypedDict):
     """A change of a target's state, or of the session."""
 
     type: Literal["event"]
-    kind: Literal["lost", "reacquired", "gave_up", "rate_changed", "token"]
+    kind: Literal["lost", "reacquired", "gave_up", "rate_changed", "degraded", "model_changed", "state_lost", "token"]
     """`gave_up`: lost for so long that it is looked for only now and then; `rate_changed`: of `data.wanted_fps` frames
-    a second `data.fps` are answered; `token`: `data.resume_token` takes the place of the one before"""
+    a second `data.fps` are answered; `degraded`: under overload the network looks at one of `data.cadence` frames at
+    least, 1: at every one again; `model_changed`: the session goes on with `data.model`, the targets `data.restarted`
+    are started anew and `data.removed` are followed no more; `state_lost`: there was nothing to resume, by
+    `data.reason`, and this is a new session; `token`: `data.resume_token` takes the place of the one before"""
     id: NotRequired[str]
     """The target, if it is about one"""
     seq: NotRequired[Seq]

@@ -58,7 +58,8 @@ function followed(address, url) {
 /**
  * What is said and heard, whichever socket it is. `on` is told: opened() when a socket is open and `hello` said,
  * received(message) for what is not the line's own business, welcomed(message, first), interrupted(detail), and
- * ended(detail) once, when no other socket will be opened.
+ * ended(detail) once, when no other socket will be opened; and asked remade() for the body of a session in place of one
+ * that is lost, null for none.
  */
 export class Line {
   epoch = 0; // which socket of the session this is
@@ -270,7 +271,8 @@ export class Line {
     this.#left = false;
     this.#retry = setTimeout(() => {
       this.#retry = null;
-      this.#open({ resume: { token: this.#resume.token, epoch: this.epoch } });
+      const create = this.#on.remade();
+      this.#open({ resume: { token: this.#resume.token, epoch: this.epoch }, ...(create ? { create } : {}) });
     }, delay);
     return true;
   }

@@ -10,15 +10,17 @@
  *   link.send(placement ? jpegOf(placement) : jpegBlob, { placement, size: [1280, 720] });
  *
  * When the line breaks, another one is opened and the session goes on, with the same targets; live frames that were
- * under way are not sent again.
+ * under way are not sent again. Where no server has the session any more, a new one takes its place.
  *
  * Events: open (detail: the welcome message), result (plus true_age_ms and skipped), event, warning, error
  * (detail: {code, detail, fatal}), interrupted (detail: {code, words}) and then resumed (detail: the new welcome
- * message), and close (detail: {code, reason, words, expected}).
+ * message) or statelost (detail: {welcome, restarted, missing}, the last two ids of targets), and close (detail: {code,
+ * reason, words, expected}).
  */
 
 import { frameHeader, Windows } from "./frames.js";
 import { closeWords, Line } from "./line.js";
+import { Remembered } from "./remembered.js";
 
 export { closeWords, frameHeader };
 
@@ -52,6 +54,7 @@ export class Lockon extends EventTarget {
   #operationCount = 0;
   #frameBytes = 0;
   #windows = new Windows();
+  #remembered = null; // what a lost session is made anew from
   #resolveClosed;
 
   /**
@@ -62,11 +65,22 @@ export class Lockon extends EventTarget {
    * ticket: where the server asks for one, a ticket or a function that gets one, which may be async. A ticket opens one
    * socket, so that only with a function a broken line can be opened again.
    * resumeSeconds: how long the server keeps the session when the line breaks; 0 ends it with the line.
+   * reinitOnLoss: where no server has the session any more, make a new one, which follows the targets from their last
+   * boxes, if these are less than a second old.
    * Of an address that names a session, all but the ticket were settled when it was made.
    */
   constructor(
     url,
-    { model = null, targets = [], mode = "latest", cadence = null, thresholds = null, ticket = null, resumeSeconds = 30 } = {},
+    {
+      model = null,
+      targets = [],
+      mode = "latest",
+      cadence = null,
+      thresholds = null,
+      ticket = null,
+      resumeSeconds = 30,
+      reinitOnLoss = true,
+    } = {},
   ) {
     super();
     this.lastSeq = 0;
@@ -78,7 +92,10 @@ export class Lockon extends EventTarget {
     const create = { mode, targets, detached_ttl_s: resumeSeconds };
     const optional = { model: model || null, cadence, thresholds };
     for (const [name, value] of Object.entries(optional)) if (value !== null) create[name] = value;
+    const makesSession = !String(url).includes("/sessions/");
+    if (makesSession && reinitOnLoss) this.#remembered = new Remembered(create);
     this.#line = new Line(url, create, ticket, {
+      remade: () => this.#remembered?.create() ?? null,
       opened: () => this.#opened(),
       welcomed: (message, first) => this.#welcomed(message, first),
       received: (message) => {
@@ -164,6 +181,18 @@ export class Lockon extends EventTarget {
     return this.#operate("target.remove", { id });
   }
 
+  /**
+   * Changes settings of the session, as session.update of the protocol does: {max_fps, cadence, thresholds, label ...};
+   * null takes one away. {model, reinit: true} goes on with another model, which starts every target anew from its last
+   * box; a lost one is followed no more. Resolves with the ack.
+   */
+  async change(settings) {
+    const ack = await this.#operate("session.update", settings);
+    this.#remembered?.changed(settings);
+    this.#windows.forget();
+    return ack;
+  }
+
   /** Ends the session. */
   close() {
     this.#line.close();
@@ -236,7 +265,8 @@ export class Lockon extends EventTarget {
     this.session = message.session;
     this.#credit = message.credit;
     this.#every = message.mode === "every";
-    this.#tell(first ? "open" : "resumed", message);
+    if (first || message.resumed) this.#tell(first ? "open" : "resumed", message);
+    else this.#tell("statelost", this.#remembered.replaced(message));
     this.#sendWaiting();
   }
 
@@ -245,6 +275,7 @@ export class Lockon extends EventTarget {
       case "result":
         if (message.epoch < this.#line.epoch) return undefined;
         this.#answeredUpTo(message.seq);
+        this.#remembered?.saw(message);
         this.#windows.learn(message.seq, message.next ?? null);
         message.true_age_ms = message.ts_us == null ? null : performance.now() - message.ts_us / 1000;
         message.skipped = this.skipped;

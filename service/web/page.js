@@ -110,6 +110,11 @@ function openStream(seq) {
     panel.connection("connected");
     panel.message(null);
   });
+  stream.addEventListener("statelost", ({ detail: { missing } }) => {
+    if (stream !== link) return;
+    panel.connection("connected");
+    panel.message(missing.length ? "The server was replaced by another one, which does not know every target." : null);
+  });
   stream.addEventListener("result", ({ detail }) => stream === link && onResult(detail));
   stream.addEventListener("warning", ({ detail }) => panel.message(detail.detail));
   stream.addEventListener("close", ({ detail }) => stream === link && onClosed(detail, welcomed));

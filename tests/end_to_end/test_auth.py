@@ -307,7 +307,10 @@ async def test_a_socket_ends_with_its_token(start_server: StartServer, issuer: t
     async with connect(server.ws + "/v1/stream", additional_headers=bearer(nearly)) as socket:
         talk = Talk(socket)
         await talk.ask({"type": "hello", "create": {}}, "welcome")
-        assert (await talk.hear_of("goaway"))["reason"] == "token_expiring"
+        warning = await talk.hear()
+        assert warning["code"] == "soon_expiring"
+        assert 0 < warning["data"]["expires_in_ms"] <= 2000
+        assert (await talk.hear())["reason"] == "token_expiring"
         assert (await talk.close_code())[0] == 4401
 
 

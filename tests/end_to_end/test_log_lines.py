@@ -26,14 +26,14 @@ DRAWING = Drawing()
 @contextmanager
 def _json_lines() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+    handlers, level, usual = root.handlers, root.level, structlog.get_config()
     configure_logs("info", "json")
     try:
         yield
     finally:
         root.handlers = handlers
         root.setLevel(level)
-        structlog.reset_defaults()
+        structlog.configure(**usual)
 
 
 async def test_a_session_and_its_socket_have_a_line_each_at_their_end(

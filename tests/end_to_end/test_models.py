@@ -160,6 +160,34 @@ async def test_a_changed_package_is_for_new_sessions_and_the_old_one_for_those_t
             assert (await doors.get("/v1/models/tiny")).json()["input"] == 160
 
 
+async def test_a_running_session_moves_to_another_model_and_takes_its_targets_along(
+    admin: RunningServer, doors: httpx.AsyncClient, packages: Path, tiny_graphs: TinyGraphs
+) -> None:
+    write_tiny(packages / "tiny", tiny_graphs, NARROW)
+    await load(doors, "tiny")
+    async with streaming(admin, FIRST, mode="every") as talk:
+        await boxes(talk, 0, 3)
+        address = f"/v1/sessions/{talk.welcome['session']}"
+        refused = await doors.patch(address, json={"model": "tiny"})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/model")
+        unknown = await doors.patch(address, json={"model": "none", "reinit": True})
+        assert (unknown.status_code, unknown.json()["errors"][0]["code"]) == (422, "unknown_model")
+        before = (await doors.get(address)).headers["etag"]
+        changed = await doors.patch(address, json={"model": "tiny", "reinit": True})
+        assert (changed.status_code, changed.json()["model"]) == (200, "tiny")
+        assert changed.headers["etag"] != before
+        event = await talk.hear_of("event")
+        data = {"model": "tiny", "restarted": ["t0"], "removed": []}
+        assert (event["kind"], event["data"]) == ("model_changed", data)
+        result = await talk.ask(DRAWING.jpeg(3), "result")
+        assert (result["targets"][0]["id"], result["targets"][0]["state"]) == ("t0", "tracking")
+        counts = {item["id"]: item["sessions"] for item in (await doors.get("/v1/models")).json()["items"]}
+        assert counts == {"dummy": 0, "tiny": 1}
+        update = {"type": "session.update", "op": "back", "model": None, "reinit": True}
+        assert (await talk.ask(update, "ack"))["ok"]
+        assert (await doors.get(address)).json()["model"] == "dummy"
+
+
 async def test_a_damaged_package_is_refused_with_the_reason_and_disturbs_nobody(
     admin: RunningServer, doors: httpx.AsyncClient, packages: Path, tiny_graphs: TinyGraphs
 ) -> None:

@@ -171,7 +171,7 @@ async def test_a_frame_waits_for_max_fps_and_not_for_another_frame(gated: Runnin
         assert (await talk.ask(update, "ack"))["ok"]
         async with httpx.AsyncClient(base_url=gated.http) as client:
             view = (await client.get(f"/v1/sessions/{talk.welcome['session']}")).json()
-        assert (view["max_fps"], view["deadline_ms"], view["label"]) == (None, None, "door")
+        assert (view["max_fps"], view["deadline_ms"], view["label"]) == (None, 500, "door")
         bad = {"type": "session.update", "op": "v", "max_fps": 1000}
         assert (await talk.ask(bad, "ack"))["pointer"] == "/max_fps"
 

@@ -225,6 +225,49 @@ def test_the_pages_client_makes_a_session_with_a_cadence_and_thresholds_or_tells
         assert session.request.thresholds.leave == 0.25
 
 
+def test_the_pages_client_changes_the_model_and_goes_on_where_the_session_is_lost(
+    browser: Browser, start_server: StartServer
+) -> None:
+    server, drawing = start_server(), Drawing()
+    with opened(browser, f"{server.http}/") as page:
+        page.evaluate(
+            """async ([box, file]) => {
+              const { Lockon } = await import("/lockon.js");
+              const picture = new Blob([Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0))]);
+              const targets = [{ id: "cup", label: "a cup", box }];
+              Math.random = () => 0; // it comes back at once, while the box is fresh
+              const link = new Lockon("/v1/stream", { targets });
+              window.tried = { link, lost: null, results: 0, changed: null };
+              link.addEventListener("statelost", ({ detail }) => (window.tried.lost = detail));
+              link.addEventListener("result", () => (window.tried.results += 1));
+              setInterval(() => link.ready && link.send(picture), 20);
+              window.tried.refused = await link.change({ model: "other", reinit: true }).catch(({ code }) => code);
+              await link.change({ label: "door" });
+              window.tried.changed = true;
+            }""",
+            [list(drawing.box(0).xywh()), base64.b64encode(drawing.jpeg(0)).decode()],
+        )
+        wait_until(page, "window.tried.changed && window.tried.results > 0")
+        assert page.evaluate("window.tried.refused") == "unknown_model"
+        registry = server.app.state.registry
+        (session,) = registry.all()
+        (connection,) = server.connections()
+
+        def lose() -> None:
+            """What a crash leaves of a session: nothing, not even its tombstone; and a broken line."""
+            registry.close(session, "superseded")
+            connection.transport.abort()
+
+        connection.loop.call_soon_threadsafe(lose)
+        wait_until(page, "window.tried.lost !== null")
+        lost = page.evaluate("window.tried.lost")
+        assert (lost["restarted"], lost["missing"], lost["welcome"]["resumed"]) == (["cup"], [], False)
+        results = page.evaluate("window.tried.results")
+        wait_until(page, f"window.tried.results > {results}")
+        (again,) = registry.all()
+        assert (again.id != session.id, again.request.label, again.request.targets[0].label) == (True, "door", "a cup")
+
+
 def test_a_dropped_video_plays_and_a_dropped_text_is_refused_in_plain_words(
     browser: Browser, page_url: str, recording: Recording, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -95,6 +96,7 @@ async def test_a_client_that_never_reads_is_cut_off_in_bounded_time_and_disturbs
 ) -> None:
     registry = hasty.app.state.registry
     async with streaming(hasty, FIRST) as neighbour:
+        quiet = [(await neighbour.ask(DRAWING.jpeg(0), "result"))["age_ms"] for _ in range(20)]
         with deaf_client(hasty) as line:
             line.sendall(hello())
             flooding = asyncio.create_task(asyncio.to_thread(send_until_cut_off, line, flood))
@@ -106,7 +108,8 @@ async def test_a_client_that_never_reads_is_cut_off_in_bounded_time_and_disturbs
                     assert registry.held_bytes < 1_000_000
                     await asyncio.sleep(0.01)
             assert await flooding > 0
-        assert sorted(ages)[len(ages) // 2] < 100
+        # A busy machine makes all answers late; a server that waited for the deaf client would do so for 500 ms.
+        assert median(ages) < 100 + 5 * median(quiet)
         await until(lambda: len(registry) == 1 and len(hasty.connections()) == 1)
 
 
@@ -115,7 +118,11 @@ async def test_a_client_that_never_reads_counts_as_4408(hasty: RunningServer) ->
     with deaf_client(hasty) as line:
         line.sendall(hello(mode="every"))
         await asyncio.to_thread(send_until_cut_off, line, masked(BINARY, DRAWING.jpeg(0)))
-    assert _closed(await _metrics(hasty), 4408) == before + 1
+    async with asyncio.timeout(TIMEOUT_S):
+        # The line is cut before the socket's end is counted.
+        while (counted := _closed(await _metrics(hasty), 4408)) == before:
+            pass
+    assert counted == before + 1
 
 
 def _closed(metrics: str, code: int) -> float:
@@ -124,12 +131,20 @@ def _closed(metrics: str, code: int) -> float:
 
 
 async def test_pings_without_end_whose_answers_are_not_read_fill_no_memory(hasty: RunningServer) -> None:
+    await until(lambda: not hasty.connections())
     with deaf_client(hasty) as line:
         line.sendall(hello())
-        flooding = asyncio.create_task(asyncio.to_thread(_send_some, line, masked(PING, bytes(125)) * 1000, 40))
-        await flooding
+        # Of answers to pings the server waits for none, but a welcome that finds them before it has to go out in time.
+        await asyncio.to_thread(_read_past, line, b'"welcome"')
+        await asyncio.to_thread(_send_some, line, masked(PING, bytes(125)) * 1000, 40)
         (connection,) = hasty.connections()
         assert connection.transport.get_write_buffer_size() < 200_000
+
+
+def _read_past(line: socket.socket, sign: bytes) -> None:
+    read = b""
+    while sign not in read:
+        read += line.recv(256)
 
 
 def _send_some(line: socket.socket, message: bytes, count: int) -> None:

@@ -122,8 +122,10 @@ def test_each_step_from_the_published_state_gives_the_published_box() -> None:
     run.follow(tolerance["track_box_abs_px"], tolerance["track_score_abs"], place_before)
 
 
-def test_a_free_run_follows_the_published_track() -> None:
+@pytest.mark.parametrize("frames", [4, pytest.param(None, marks=pytest.mark.slow)])
+def test_a_free_run_follows_the_published_track(frames: int | None) -> None:
     tolerance, track = golden(FOLDER).spec["tolerance"], golden(FOLDER).track()
+    track["rows"] = track["rows"][:frames]
     run = Run(network(), SPEC, track)
     window = RULES.search_window(run.target.place, SPEC.crop, SPEC.crop.template_size)
     assert window.side == track["rows"][0]["crop_side"]

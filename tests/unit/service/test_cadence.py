@@ -12,6 +12,7 @@ from service.protocol.messages import CreateRequest, PatchRequest, TargetRequest
 from service.settings import LimitSettings
 from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing
+from tests.end_to_end.conftest import MUST, with_header
 
 DRAWING = Drawing(speed_x=2.0, speed_y=1.0)
 FILES = list(DRAWING.jpegs(17))
@@ -48,3 +49,41 @@ async def test_targets_are_carried_between_looks_and_a_change_of_the_cadence_hol
         assert abs(views["a"]["box"][0] - truth.x) < 1.5
         looked.append(views["a"]["search"] != "carried")
     assert looked == [True, True, *[False, False, False, True] * 3][:13] + [True] * 4
+
+
+async def test_a_session_hears_once_that_overload_begins_or_ends_for_it() -> None:
+    tracker = load_tracker("dummy")
+    model = Model("m", tracker, Stepper(tracker, HostDecoder()), Metrics().tally("m"))
+    session = Session(
+        "ses_1",
+        CreateRequest(targets=[TargetRequest(box=list(DRAWING.box(0).xywh()))]),
+        model,
+        LimitSettings(),
+        lambda _session: None,
+        0.0,
+    )
+
+    async def told(outbox: Outbox, *cadences: int, flags: int = 0) -> list[int]:
+        """What is said while overload asks for these, one frame each."""
+        for cadence in cadences:
+            now_s = (session.last_seq + 1) / 25
+            session.receive(with_header(FILES[0], max(0, session.last_seq) + 1, flags=flags), now_s)
+            job = session.take(now_s, cadence)
+            assert job is not None
+            (outcome,) = model.stepper.run([job])
+            session.finish(outcome, now_s)
+        items = [await outbox.get() for _ in range(len(outbox))]
+        return [each["data"]["cadence"] for each in items if isinstance(each, dict) and each.get("kind") == "degraded"]
+
+    first = Outbox(1000)
+    session.attach(first, 0.0)
+    assert await told(first, 1, 4, 4, 4, 1, 1) == [4, 1]
+    assert await told(first, 4, flags=MUST) == []  # of these each counts
+    assert await told(first, 4) == [4]
+    session.change(PatchRequest(cadence=2))
+    assert await told(first, 4, 4) == [1]  # it is the session's own choice now
+    session.change(PatchRequest(cadence=None))
+    assert await told(first, 4) == [4]
+    second = Outbox(1000)
+    session.attach(second, 0.0)
+    assert await told(second, 4, 4) == [4], "a new socket takes itself for undisturbed"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.engine.clocks import Pace
+from service.engine.counters import Drop
 from service.engine.credit import LEAST, MOST, START, Credit
 from service.engine.outbox import Outbox, ResultDraft
 from service.engine.session import Session
@@ -103,6 +104,28 @@ async def test_a_frame_that_waited_longer_than_the_deadline_is_dropped_and_told(
     assert said == [{"type": "credit", "frames": START, "must": 4, "done_seq": 2}]
     session.receive(FILES[2], 2.0)
     assert _work(session, 2.1)
+
+
+def test_half_a_second_is_the_deadline_where_the_session_does_not_say() -> None:
+    for deadline, waited_s, followed in (({}, 0.51, False), ({}, 0.49, True), ({"deadline_ms": None}, 9.0, True)):
+        session = _session(**deadline)
+        session.receive(FILES[0], 0.0)
+        assert _work(session, 0.0)
+        session.receive(FILES[1], 1.0)
+        assert _work(session, 1.0 + waited_s) is followed
+
+
+def test_a_frame_that_waits_for_max_fps_does_not_wait_too_long() -> None:
+    session = _session(max_fps=0.5)
+    for now_s in (0.0, 0.1):
+        session.receive(FILES[0], now_s)
+        assert _work(session, now_s)
+    session.receive(FILES[1], 1.0)  # too early by a second, and nothing comes after it
+    assert not _work(session, 1.9)
+    assert _work(session, 2.1)
+    session.receive(FILES[2], 3.0)
+    assert not _work(session, 4.6), "its turn was at 4.0: it has waited for a worker since"
+    assert session.counters.drops[Drop.DEADLINE] == 1
 
 
 def test_must_process_frames_have_no_deadline() -> None:

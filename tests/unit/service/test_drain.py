@@ -8,11 +8,12 @@ from contextlib import suppress
 
 import pytest
 
+from service.engine.admission import Draining
 from service.engine.drain import Drain
 from service.engine.fleet import Fleet
 from service.engine.keeper import Keeper
 from service.engine.outbox import Outbox
-from service.engine.registry import Draining, Registry
+from service.engine.registry import Registry
 from service.engine.resume import Resumption
 from service.engine.session import Session
 from service.protocol.messages import CreateRequest

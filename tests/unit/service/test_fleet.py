@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -15,16 +15,11 @@ from service.engine.fleet import Fleet
 from service.engine.registry import Registry
 from service.engine.snapshots import VERSION
 from service.store.redis import RedisStore
-from tests.redis_server import RedisServer, redis_or_skip
+from tests.redis_server import RedisServer
 from tests.unit.service.serving import new_registry
 from tests.waiting import until
 
 registry = pytest.fixture(new_registry)
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    yield from redis_or_skip()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
@@ -17,30 +17,16 @@ from service.engine.session import Session
 from service.protocol.messages import CreateRequest
 from service.store.port import LeaseHeld
 from service.store.redis import RedisStore
-from tests.redis_server import RedisServer, redis_or_skip
+from tests.redis_server import RedisServer
 from tests.unit.service.serving import new_registry
 from tests.waiting import until
 
 LEASE_S = 0.2
 
 
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    yield from redis_or_skip()
-
-
 @pytest.fixture
-async def ours(redis: RedisServer) -> AsyncIterator[RedisStore]:
-    store = RedisStore(redis.url, "ours", 0.2)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def theirs(redis: RedisServer) -> AsyncIterator[RedisStore]:
-    store = RedisStore(redis.url, "theirs", 5.0)
-    yield store
-    await store.close()
+def patience_s() -> float:
+    return 0.2
 
 
 registry = pytest.fixture(new_registry)

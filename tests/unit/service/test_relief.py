@@ -74,7 +74,8 @@ async def test_an_overloaded_server_carries_the_targets_of_sessions_that_leave_i
     drawing = Drawing(width=1280, height=720, speed_x=0.0, speed_y=0.0)
     target = TargetRequest(box=list(drawing.box(0).xywh()))
     choices = {"the server's": None, "its own": 1}
-    sessions = {who: registry.create(CreateRequest(targets=[target], cadence=c)) for who, c in choices.items()}
+    request = CreateRequest(targets=[target], deadline_ms=None)
+    sessions = {who: registry.create(request.model_copy(update={"cadence": c})) for who, c in choices.items()}
     file = drawing.jpeg(0)
 
     def send(session: Session) -> None:

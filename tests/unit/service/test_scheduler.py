@@ -163,7 +163,9 @@ async def test_a_fault_with_one_sessions_results_leaves_the_others_and_the_worke
     registry.models.ready["faulty"].tally = FaultyTally(registry.metrics, "faulty")
     drawing = Drawing()
     targets = [TargetRequest(box=list(drawing.box(0).xywh()))]
-    sessions = [registry.create(CreateRequest(model=name, targets=targets)) for name in ("faulty", "good", "good")]
+    # No deadline: the log of the fault takes its time.
+    requests = [CreateRequest(model=name, targets=targets, deadline_ms=None) for name in ("faulty", "good", "good")]
+    sessions = [registry.create(request) for request in requests]
     outbox = Outbox(8)
     sessions[0].attach(outbox, 0.0)
     for session in sessions:

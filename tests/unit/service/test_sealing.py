@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,7 +11,7 @@ from service.store.opening import open_store
 from service.store.port import SessionStore
 from service.store.redis import RedisStore
 from service.store.sealing import Seal, SealBroken
-from tests.redis_server import RedisServer, redis_or_skip
+from tests.redis_server import RedisServer
 
 OLD, NEW = "an old secret of thirty-two characters", "a new secret of thirty-two characters"
 PICTURE = b"a picture of somebody" * 100
@@ -49,11 +49,6 @@ def test_what_was_changed_is_refused(keys: list[str], session: str, position: in
 def test_what_was_cut_off_is_refused(length: int) -> None:
     with pytest.raises(SealBroken):
         Seal([OLD]).opened(Seal([OLD]).sealed(PICTURE, "ses_1")[:length], "ses_1")
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    yield from redis_or_skip()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from service.protocol.messages import CreateRequest, TargetAdd, TargetRemove, Ta
 from service.settings import LimitSettings
 from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing
+from tests.end_to_end.conftest import TS_VALID, with_header
 
 DRAWING = Drawing(width=96, height=96, side=24)
 FILES = list(DRAWING.jpegs(20))
@@ -161,3 +162,24 @@ async def test_every_frame_has_one_fate_and_results_come_in_order_whatever_happe
     assert seqs == sorted(set(seqs))
     session.close()
     _check_counters(session)
+
+
+async def test_a_line_that_is_too_slow_for_what_is_sent_is_told_but_a_hiccup_is_not() -> None:
+    session = _session(TargetRequest(id="a", box=BOX))
+
+    async def warnings(*delays_s: float) -> list[Any]:
+        """What is said when frames, ten a second, come so late."""
+        for delay_s in delays_s:
+            seq = session.last_seq + 1
+            taken_s = seq / 10
+            frame = with_header(FILES[0], seq, flags=TS_VALID, ts_us=round(taken_s * 1e6))
+            session.receive(frame, taken_s + delay_s)
+            job = session.take(taken_s + delay_s)
+            assert job is not None
+            session.finish(STEPPER.run([job])[0], taken_s + delay_s)
+        return [item for item in await _sent(session) if isinstance(item, dict) and item["type"] == "warning"]
+
+    assert await warnings(0.01, *[0.5] * 25, 0.01, *[0.5] * 25) == []
+    (warning,) = await warnings(*[0.6] * 20)
+    assert (warning["code"], warning["data"]) == ("low_bandwidth", {"delay_ms": 590.0})
+    assert await warnings(*[0.01] * 60) == []

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from time import monotonic
 
 import pytest
 
 from service.store.port import LeaseHeld, RecordGone, StoreAway
 from service.store.redis import RedisStore
-from tests.redis_server import RedisServer, redis_or_skip
+from tests.redis_server import RedisServer
 from tests.waiting import TIMEOUT_S
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    yield from redis_or_skip()
-
-
-@pytest.fixture
-async def ours(redis: RedisServer) -> AsyncIterator[RedisStore]:
-    store = RedisStore(redis.url, "ours", 5.0)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def theirs(redis: RedisServer) -> AsyncIterator[RedisStore]:
-    store = RedisStore(redis.url, "theirs", 5.0)
-    yield store
-    await store.close()
 
 
 async def test_a_session_that_is_not_there_is_none(ours: RedisStore) -> None:

@@ -17,7 +17,7 @@ from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing
 
 INTERVAL_S = 0.03
-FRESH, STALE, LATE = 0.5 * INTERVAL_S, 0.9 * INTERVAL_S, 1.6 * INTERVAL_S
+FRESH, STALE, LATE = 0.4 * INTERVAL_S, 0.9 * INTERVAL_S, 1.6 * INTERVAL_S
 """Ages of frames."""
 NOW_S = 10.0
 DRAWING = Drawing(width=96, height=96, side=24)

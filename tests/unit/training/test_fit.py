@@ -82,7 +82,7 @@ def in_another_process(recipe: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def test_a_run_goes_on_to_the_same_weights_whenever_it_was_killed(recipe: Path, tmp_path: Path) -> None:
-    often = changed(recipe, tmp_path / "often.toml", steps=8, decay_steps=7, checkpoint_every=1)
+    often = changed(recipe, tmp_path / "often.toml", steps=5, decay_steps=4, checkpoint_every=1)
     killed = in_another_process(often, tmp_path / "killed")
     killed.kill()
     killed.wait()
@@ -178,7 +178,7 @@ def test_training_changes_the_deep_half_of_the_backbone_only_after_it_is_unfroze
 
 def test_a_package_may_have_the_mean_of_several_checkpoints(trained: Path, recipe: Path, tmp_path: Path) -> None:
     early = train(recipe, tmp_path / "early", steps=1)
-    package = export(trained, tmp_path / "mine", mean_with=[early]).package
+    package = export(trained, tmp_path / "mine", formats=[GraphFormat.TORCHSCRIPT], mean_with=[early]).package
     states = [checkpoint.load(path)["average"] for path in (early, trained)]
     weights = load_file(package.file("weights.safetensors"))
     for key in ("head.score.weight", "neck.lateral.1.running_var"):

@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -71,6 +72,9 @@ def test_a_pack_gives_the_same_batches_as_its_folder(recipe: Recipe, sets: Path,
 
 
 def test_workers_give_the_same_batches_in_order_whatever_their_number(recipe: Recipe, sets: Path, pack: Path) -> None:
+    # OpenCV has threads of its own by now: workers must not wait for them.
+    cv2.setNumThreads(2)
+    cv2.resize(np.zeros((2000, 2000), np.uint8), (1500, 1500))
     drawn = sampler(recipe, pack, sets / "coco")
     alone = list(batches(drawn, 4, range(5, 9), 0))
     spread = list(batches(drawn, 4, range(5, 9), 2))

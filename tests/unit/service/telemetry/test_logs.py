@@ -29,7 +29,8 @@ Lines = Callable[[], list[dict[str, Any]]]
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Lines]]:
     """Configures the log for a level; gives what reads the lines written since."""
-    root, handlers, level = logging.getLogger(), logging.getLogger().handlers, logging.getLogger().level
+    root, usual = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers, root.level
 
     def configured(level: str = "info") -> Lines:
         configure_logs(level, "json")
@@ -38,7 +39,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Lines]]:
     yield configured
     root.handlers = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**usual)
 
 
 def _calls() -> list[tuple[str, ast.Call]]:
