@@ -23,7 +23,8 @@ from models.presence import (
     in_doubt,
     reacquire_score,
 )
-from models.searching import AGREEMENT, HOME_REACH, Search, goes_home, is_global, visited_place
+from models.scanning import NO_GUESSES, Guesses, guessed, pattern_of, scan_due
+from models.searching import AGREEMENT, HOME_REACH, Search, follows_guess, goes_home, is_global, visited_place
 from models.spec import LostSearch, ModelSpec, PresenceSpec
 from models.target import Estimate, Target
 
@@ -48,6 +49,7 @@ class Conclusion:
     place: Box
     presence: Presence
     lost: bool
+    guesses: Guesses
 
 
 class Found(NamedTuple):
@@ -68,33 +70,50 @@ def concluded(answer: Found, spec: ModelSpec, rules: FamilyRules) -> Conclusion:
     kept = kept_in_frame(moved, frame, spec.loop.min_size)
     thresholds = target.thresholds or spec.presence
     lost, presence = _judged(look, kept, score, ranking, spec, thresholds)
-    box, place = rules.report(kept), kept
+    box, place, guesses = rules.report(kept), kept, NO_GUESSES
     if spec.long_term is not None and spec.long_term.free_place:
         place = moved
     if presence.state is State.LOST and thresholds.search is LostSearch.AROUND:
         # The box stays where the target was seen last; so does the size, since a wrong one would spoil later crops.
         box = target.box
+        guesses = _scanned(look, spec, rules)
         found = score >= reacquire_score(presence, thresholds, at_home=_sight(look, kept).at_home)
         if found or (score >= thresholds.leave and not target.presence.closer):
             place = Box.from_centre(kept.cx, kept.cy, box.w, box.h)
             presence = replace(presence, closer=not found)
         else:
-            place, presence = _searched_next(box, look.window.side, frame, presence, rules)
+            place, presence, guesses = _searched_next(look, frame, presence, guesses, rules)
     runner_up = peak2[0] if math.isfinite(peak2[0]) else 0.0
     search = _search(presence, spec)
     estimate = Estimate(
         *(box, score, presence.state, runner_up, look.window, ranking, index, search),
         probability(score, spec.calibration),
     )
-    return Conclusion(estimate, place, presence, lost)
+    return Conclusion(estimate, place, presence, lost, guesses)
 
 
-def _searched_next(last: Box, side: float, frame: Size, presence: Presence, rules: FamilyRules) -> tuple[Box, Presence]:
-    """Where a lost target is looked for next, and its presence with that visit counted."""
+def _scanned(look: Look, spec: ModelSpec, rules: FamilyRules) -> Guesses:
+    """Where a lost target may be: as before, or anew after a look at the whole frame."""
+    target, crop = look.target, spec.crop
+    if not (scan_due(target.presence) and look.picture.whole and target.crops):
+        return target.guesses
+    window_side = rules.search_window(target.place, crop, crop.template_size).side
+    pattern = pattern_of(target.crops[0], target.box, window_side)
+    return guessed(look.picture.pixels, pattern, target.box, target.guesses.tried)
+
+
+def _searched_next(
+    look: Look, frame: Size, presence: Presence, guesses: Guesses, rules: FamilyRules
+) -> tuple[Box, Presence, Guesses]:
+    """Where a lost target is looked for next, its presence with that visit counted, and the guesses that are left."""
+    last = look.target.box
     if goes_home(presence):
-        return rules.start(last), presence
-    place = visited_place(last, side, frame, presence)
-    return rules.start(place), replace(presence, visits=presence.visits + 1)
+        return rules.start(last), presence, guesses
+    if guesses.places and follows_guess(presence):
+        guess, guesses = guesses.next()
+        return rules.start(Box.from_centre(guess.x, guess.y, last.w, last.h)), presence, guesses
+    place = visited_place(last, look.window.side, frame, presence)
+    return rules.start(place), replace(presence, visits=presence.visits + 1), guesses
 
 
 def _search(presence: Presence, spec: ModelSpec) -> Search:

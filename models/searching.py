@@ -1,4 +1,5 @@
-"""Where to look for a lost target: in turns where it was seen last and around that place, then all over the frame."""
+"""Where to look for a lost target: in turns where it was seen last and around that place, then all over the frame, and
+where `models.scanning` guesses it to be."""
 
 from __future__ import annotations
 
@@ -42,6 +43,12 @@ def is_global(presence: Presence) -> bool:
 def goes_home(presence: Presence) -> bool:
     """Whether the next look of a lost target goes to where it was seen last, where one that was covered comes back."""
     return presence.looks % (GLOBAL_HOME_EVERY if is_global(presence) else HOME_EVERY) == 0
+
+
+def follows_guess(presence: Presence) -> bool:
+    """Whether the next look goes to where the target was guessed to be; the others visit all places in order, since
+    every guess may be wrong."""
+    return presence.looks % GLOBAL_HOME_EVERY == 1
 
 
 def visited_place(last: Box, window_side: float, frame: Size, presence: Presence) -> Box:

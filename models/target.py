@@ -12,6 +12,7 @@ from models.crops import Colour, Window
 from models.geometry import Box, Size
 from models.presence import Presence, State
 from models.runtimes.base import ByteArray, Features
+from models.scanning import NO_GUESSES, Guesses
 from models.searching import Search
 from models.spec import PresenceSpec
 
@@ -72,6 +73,8 @@ class Target:
     """in place of the model's"""
     carry: Carry | None = None
     """see `models.carrying`; None where the next frame is looked at"""
+    guesses: Guesses = NO_GUESSES
+    """where a lost target may be"""
     crops: tuple[NDArray[Any], ...] = ()
     """what the features were made of, one for each of `templates` or a single one: (Z, Z, 3); never changed"""
 

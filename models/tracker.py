@@ -20,7 +20,8 @@ from models.geometry import Box, Size
 from models.presence import Presence
 from models.runtimes.base import ByteArray, Features, Runtime
 from models.runtimes.probing import Probe
-from models.spec import ModelSpec
+from models.scanning import scan_due
+from models.spec import LostSearch, ModelSpec
 from models.target import Estimate, Target, check_box
 
 
@@ -75,7 +76,7 @@ class Tracker:
         for look, new, (remembered, crops) in zip(looks, conclusions, templates, strict=True):
             target = look.target
             target.box, target.place = new.estimate.box, new.place
-            target.presence, target.lost = new.presence, new.lost
+            target.presence, target.lost, target.guesses = new.presence, new.lost, new.guesses
             if remembered is not target.templates:
                 target.templates, target.features = remembered, self.runtime.joined(remembered)
                 target.crops = crops
@@ -97,7 +98,8 @@ class Tracker:
 
     def needs_whole(self, target: Target) -> bool:
         """Whether the target's next step needs the whole frame, wherever it looks."""
-        return self._rules.fills_anew or self.renews_template(target)
+        searched = (target.thresholds or self.spec.presence).search is LostSearch.AROUND and scan_due(target.presence)
+        return searched or self._rules.fills_anew or self.renews_template(target)
 
     def renews_template(self, target: Target) -> bool:
         """Whether the target's next step cuts a new template."""

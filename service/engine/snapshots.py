@@ -42,7 +42,7 @@ MAX_BYTES = 8 * 1024 * 1024
 _HEAD = struct.Struct("<4sHI")
 _MAGIC = b"LKSN"
 _REQUIRED = {"id", "owner", "model", "request", "epoch", "last_seq", "targets"}
-_MADE_ANEW = frozenset({"features", "templates", "crops", "carry"})
+_MADE_ANEW = frozenset({"features", "templates", "crops", "carry", "guesses"})
 
 Record = dict[str, Any]
 
