@@ -130,7 +130,7 @@ def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractA
             workers=engine.workers,
             models=list(served.ready),
             jpeg=jpeg_decoder(),
-            **runtime_view(served.chosen(None)),
+            **runtime_view(served.chosen(None).tracker.runtime),
         )
         async with asyncio.TaskGroup() as tasks:
             background = [

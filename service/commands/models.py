@@ -127,6 +127,7 @@ def _measured(source: str, config: Path | None) -> dict[str, Any] | str:
     from service.app import package_loader
     from service.engine.batching import measured_curve
     from service.engine.models import ModelRefused, measurements, refusals
+    from service.engine.views import runtime_view
     from service.settings import load_settings
 
     settings = load_settings(config=config)
@@ -136,7 +137,7 @@ def _measured(source: str, config: Path | None) -> dict[str, Any] | str:
             curve = measured_curve(tracker, settings.engine.max_batch)
     except ModelRefused as refused:
         return str(refused)
-    return {"runtime": tracker.runtime.name, "device": tracker.runtime.device} | measurements(tracker, curve)
+    return runtime_view(tracker.runtime) | measurements(tracker, curve)
 
 
 def _facts(package: ModelPackage) -> tuple[str, str, str, str, str]:

@@ -151,8 +151,17 @@ class Models:
         if default or not self.default:
             self.default = name
         seconds = round(perf_counter() - began_s, 3)
-        runs_on = {"runtime": tracker.runtime.name, "device": tracker.runtime.device} | measurements(tracker, curve)
-        _log.info("model loaded", kind="model_loaded", model=name, default=self.default, seconds=seconds, **runs_on)
+        runtime = tracker.runtime
+        runs_on = {"runtime": runtime.name, "device": runtime.device, "precision": runtime.precision}
+        _log.info(
+            "model loaded",
+            kind="model_loaded",
+            model=name,
+            default=self.default,
+            seconds=seconds,
+            **runs_on,
+            **measurements(tracker, curve),
+        )
         return model
 
     async def follow(self, sources: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from models.frames import PixelRect
 from models.package import DUMMY
 from models.presence import State
+from models.runtimes.base import Runtime
 from models.searching import Search
 from models.target import Estimate, Target
 from models.tracker import Tracker
@@ -38,12 +39,11 @@ def model_view(model: Model) -> Payload:
         "template": spec.crop.template_size,
         "search_sizes": list(spec.search_sizes),
         "search_factor": round(spec.crop.search_size / spec.crop.template_size, 3),
-    } | runtime_view(model)
+    } | runtime_view(model.tracker.runtime)
 
 
-def runtime_view(model: Model) -> Payload:
+def runtime_view(runtime: Runtime) -> Payload:
     """What runs a model, where, and in which numbers: what it does, which may be less than what was asked for."""
-    runtime = model.tracker.runtime
     return {"runtime": runtime.name, "device": runtime.device, "precision": str(runtime.precision)}
 
 
