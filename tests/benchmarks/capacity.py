@@ -148,7 +148,7 @@ def subjects(
         paths = [str(folder) for folder in folders.values()]
         for runtime in runtimes:
             kind, _, precision = runtime.partition("-")
-            settings = {"LOCKON_MODELS__RUNTIME": kind, "LOCKON_MODELS__PRECISION": precision or "f32"}
+            settings = {"LOCKON_MODELS__RUNTIME": kind, "LOCKON_MODELS__PRECISION": precision or "auto"}
             settings["LOCKON_ENGINE__WORKERS"] = str(workers)
             whole = stack.enter_context(lockon_server(paths, settings, WITHOUT_REGIONS))
             server = stack.enter_context(lockon_server(paths, settings))
@@ -225,7 +225,7 @@ def main() -> None:
     """Measures and prints the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--models", nargs="+", default=["nanotrack_v2", "nanotrack_v3", DEFAULT_MODEL])
-    options.add_argument("--runtimes", nargs="+", default=["auto"], help="e.g. onnxruntime openvino openvino-bf16")
+    options.add_argument("--runtimes", nargs="+", default=["auto"], help="e.g. onnxruntime openvino-f32 openvino-bf16")
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of Lockon; by default one a core")
     options.add_argument("--cadence", type=int, default=4, help="of the rows that have one")
     options.add_argument("--rounds", type=int, default=9)
