@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from models.families import FAMILIES
-from models.runtimes.base import Best, Features, Runtime
+from models.runtimes.base import Best, Features, GraphInvalid, Runtime
 from models.runtimes.comparing import difference
 from models.runtimes.kinds import Precision, RuntimeKind, RuntimeUnavailable
 from models.runtimes.opening import Graphs, check_available, open_runtime, precision_of
@@ -34,7 +34,7 @@ class Probe:
     search_ms: Mapping[RuntimeKind, float]
     """milliseconds of one search, of those with the same boxes"""
     refused: Mapping[RuntimeKind, str]
-    """those with other boxes, and how far they were apart"""
+    """those with other boxes, and how far they were apart; those that could not load the graphs, and why"""
 
 
 def fastest(
@@ -48,14 +48,19 @@ def fastest(
     kinds = list(numbers)
     if not kinds:
         raise RuntimeUnavailable(f"no runtime for {device} in {precision} is installed; models.runtime names one")
-    opened = {
-        kind: open_runtime(graphs, kind, threads=threads, device=device, precision=numbers[kind]) for kind in kinds
-    }
-    if len(opened) == 1:
+    opened: dict[RuntimeKind, Runtime] = {}
+    refused: dict[RuntimeKind, str] = {}
+    for kind in kinds:
+        try:
+            opened[kind] = open_runtime(graphs, kind, threads=threads, device=device, precision=numbers[kind])
+        except GraphInvalid as error:
+            if not opened:
+                raise
+            refused[kind] = str(error)
+    if len(kinds) == 1:
         return opened[kinds[0]], None
     searches = {kind: _Search(runtime, spec) for kind, runtime in opened.items()}
     expected = searches[kinds[0]].run()
-    refused = {}
     for kind, search in searches.items():
         apart = difference(search.run(), expected)
         if not apart.negligible and opened[kind].precision is Precision.F32:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.runtimes import opening, probing
-from models.runtimes.base import Best, Features, FloatArray, Runtime
+from models.runtimes.base import Best, Features, FloatArray, GraphInvalid, Runtime
 from models.runtimes.dummy import DUMMY_SPEC
 from models.runtimes.kinds import Precision, RuntimeKind, RuntimeUnavailable
 from models.runtimes.opening import Graphs, open_runtime
@@ -87,6 +87,21 @@ def test_boxes_may_differ_in_bf16_where_a_model_follows_as_well_in_it(
     spec = replace(SPEC, bf16=bf16)
     runtime, _ = _priced(monkeypatch, tiny_folder, 4.0, 1.0, shift_px=0.5, spec=spec, precision="auto")
     assert (runtime.name, runtime.precision) == (chosen, Precision.BF16 if bf16 else Precision.F32)
+
+
+def test_a_second_runtime_that_cannot_load_the_graphs_leaves_the_first(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(graphs: Graphs, kind: RuntimeKind, **arguments: Any) -> Runtime:
+        if kind is RuntimeKind.OPENVINO:
+            raise GraphInvalid("object is not initialized")
+        return open_runtime(graphs, kind, **arguments)
+
+    monkeypatch.setattr(probing, "open_runtime", opened)
+    runtime, probe = _chosen(tiny_folder)
+    assert runtime.name == "onnxruntime"
+    assert probe is not None
+    assert probe.refused == {RuntimeKind.OPENVINO: "object is not initialized"}
 
 
 def test_where_there_is_no_choice_nothing_is_measured(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
