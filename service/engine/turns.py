@@ -74,19 +74,19 @@ class Turns:
 
     def _chosen(self, ready: list[tuple[int, int, Session]], room: int | None, now_s: float) -> Session:
         """The first one whose frame is not stale; of none but stale ones that with the newest frame."""
-        seen, last = [heapq.heappop(ready)], 0
-        while self._makes_way(seen[last][2], now_s) and ready and len(seen) < CHOICE:
+        seen, best = [heapq.heappop(ready)], 0
+        while self._makes_way(seen[best][2], now_s) and ready and len(seen) < CHOICE:
             seen.append(heapq.heappop(ready))
             session = seen[-1][2]
             if room is not None and targets(session) > room:
                 continue
-            if not self._makes_way(session, now_s) or _newest(session) > _newest(seen[last][2]):
-                last = len(seen) - 1
-        for entry in seen[:last]:
+            if not self._makes_way(session, now_s) or _newest(session) > _newest(seen[best][2]):
+                best = len(seen) - 1
+        for entry in seen[:best]:
             self._passed.setdefault(entry[2].id, now_s)
-        for entry in seen[:last] + seen[last + 1 :]:
+        for entry in seen[:best] + seen[best + 1 :]:
             heapq.heappush(ready, entry)
-        return seen[last][2]
+        return seen[best][2]
 
     def _makes_way(self, session: Session, now_s: float) -> bool:
         """Whether the frame that is next is about to be replaced."""

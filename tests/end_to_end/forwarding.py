@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import lockon_client
+from lockon_client import LineEvent
+from lockon_client.stream import BoxLike, Track
+
 
 class Forwarder:
     """Forwards every connection to `port` of this machine."""
@@ -64,3 +68,15 @@ class Forwarder:
         finally:
             self._writers.discard(writer)
             writer.close()
+
+
+@asynccontextmanager
+async def recording_through_a_line(
+    port: int, box: BoxLike, events: list[LineEvent]
+) -> AsyncIterator[tuple[Forwarder, Track]]:
+    """Follows a recording on the server at `port` through a line that can be cut; `events` takes what is told of it."""
+    async with (
+        Forwarder(port).running() as line,
+        lockon_client.track(line.ws, box=box, every=True, on_event=events.append) as stream,
+    ):
+        yield line, stream

@@ -12,7 +12,7 @@ from lockon_client import Interrupted, LineEvent, Result, Resumed
 
 from tests.drawing import Drawing, jpeg
 from tests.end_to_end.conftest import RunningServer
-from tests.end_to_end.forwarding import Forwarder
+from tests.end_to_end.forwarding import Forwarder, recording_through_a_line
 
 DRAWING = Drawing()
 FRAMES = [jpeg(DRAWING.frame(index)) for index in range(30)]
@@ -26,10 +26,7 @@ async def test_a_recording_goes_through_broken_lines_with_every_result_once_and_
         whole = [result async for result in t.results(FRAMES)]
     events: list[LineEvent] = []
     results: list[Result] = []
-    async with (
-        Forwarder(server.port).running() as line,
-        lockon_client.track(line.ws, box=FIRST, every=True, on_event=events.append) as t,
-    ):
+    async with recording_through_a_line(server.port, FIRST, events) as (line, t):
         async for result in t.results(FRAMES):
             results.append(result)
             if result.seq in (5, 17):
@@ -69,10 +66,7 @@ async def test_a_line_that_hangs_is_noticed_and_replaced(
     monkeypatch.setattr("lockon_client.link.PROBE_S", 0.1)
     monkeypatch.setattr("lockon_client.link.FIRST_DELAY_S", 0.01)
     events: list[LineEvent] = []
-    async with (
-        Forwarder(server.port).running() as line,
-        lockon_client.track(line.ws, box=FIRST, every=True, on_event=events.append) as t,
-    ):
+    async with recording_through_a_line(server.port, FIRST, events) as (line, t):
         results = []
         async for result in t.results(FRAMES):
             results.append(result.seq)

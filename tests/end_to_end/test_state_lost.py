@@ -12,7 +12,7 @@ from lockon_client import Event, Interrupted, LineEvent, Result, StateLost, Thre
 
 from tests.drawing import Drawing, jpeg
 from tests.end_to_end.conftest import RunningServer, StartServer, opened, streaming
-from tests.end_to_end.forwarding import Forwarder
+from tests.end_to_end.forwarding import Forwarder, recording_through_a_line
 from tests.waiting import until
 
 DRAWING = Drawing()
@@ -58,10 +58,7 @@ async def test_a_recording_goes_on_at_another_server_with_every_result_and_the_s
 ) -> None:
     events: list[LineEvent] = []
     results: list[Result] = []
-    async with (
-        Forwarder(server.port).running() as line,
-        lockon_client.track(line.ws, box=FIRST, every=True, on_event=events.append) as t,
-    ):
+    async with recording_through_a_line(server.port, FIRST, events) as (line, t):
         async for result in t.results(FRAMES):
             results.append(result)
             if result.seq == 9:
@@ -130,10 +127,7 @@ async def test_a_recording_outlives_a_server_that_stops_and_saves_nothing(
     stopping = start_server()
     events: list[LineEvent] = []
     seqs: list[int] = []
-    async with (
-        Forwarder(stopping.port).running() as line,
-        lockon_client.track(line.ws, box=FIRST, every=True, on_event=events.append) as t,
-    ):
+    async with recording_through_a_line(stopping.port, FIRST, events) as (line, t):
         async for result in t.results(FRAMES):
             seqs.append(result.seq)
             if result.seq == 9:
