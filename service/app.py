@@ -36,7 +36,8 @@ from service.engine.views import runtime_view
 from service.security.access import Access
 from service.security.quotas import Quotas
 from service.security.resume import ResumeTokens
-from service.settings import ModelSettings, Settings, StoreSettings
+from service.settings import Settings
+from service.settings_sections import ModelSettings, StoreSettings
 from service.store.opening import open_store
 from service.telemetry.fairness import Fairness
 from service.telemetry.metrics import Metrics

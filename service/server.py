@@ -23,7 +23,8 @@ from service.engine.drain import Drain
 from service.engine.models import Loader, Models
 from service.requests import bounded_requests
 from service.security.access import check_exposure
-from service.settings import ServerSettings, Settings, SettingsInvalid, load_settings
+from service.settings import Settings, SettingsInvalid, load_settings
+from service.settings_sections import ServerSettings
 from service.telemetry.logs import configure_logs
 
 BACKLOG = 2048

@@ -137,7 +137,7 @@ class Warned:
 @dataclass(frozen=True, slots=True)
 class Failed:
     """An `error` message; after a fatal one the server closes the connection. At `stream_url` there is a server that
-    would not, or this one would not after `retry_after_s`."""
+    would not, or this one would not after `retry_after_s`. `pointer` is what was wrong in the message it is about."""
 
     code: str
     detail: str
@@ -146,6 +146,7 @@ class Failed:
     op: str | None
     stream_url: str | None = None
     retry_after_s: float | None = None
+    pointer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,7 @@ def _failed(raw: Mapping[str, Any]) -> Failed:
         op=raw.get("op"),
         stream_url=raw.get("stream_url"),
         retry_after_s=None if wait_ms is None else wait_ms / 1000,
+        pointer=raw.get("pointer"),
     )
 
 

@@ -22,6 +22,8 @@ BoxLike = Sequence[float]
 GIVE_UP_S = 2.0
 """A live frame without an answer for so long holds up no other: the server does not tell of every drop."""
 _UNLIMITED = 2**31
+_OF_CREATE = "/create/targets/"
+"""What errors name that are about the targets with which a session is made, once their frame is there."""
 
 
 class Track:
@@ -76,8 +78,8 @@ class Track:
     async def results(self, frames: AsyncIterable[Frame] | Iterable[Frame]) -> AsyncIterator[Result]:
         """Sends `frames` (JPEG, PNG or WebP bytes, or BGR arrays if OpenCV is installed) and yields results.
 
-        Ends after the last frame's result. Raises LockonError when the server refuses or the connection ends,
-        and whatever `frames` itself raises.
+        Ends after the last frame's result. Raises LockonError when the server refuses or the connection ends, as
+        TargetRefused for a box outside the first frame, and whatever `frames` itself raises.
         """
         if self._fed:
             raise RuntimeError("results() was called before; one stream takes one series of frames")
@@ -255,6 +257,8 @@ class Track:
                 self._refused(seq, message.detail, message.code)
             case Failed(fatal=True):
                 raise from_fatal(message.code, message.detail)
+            case Failed(pointer=str(pointer)) if pointer.startswith(_OF_CREATE):
+                raise TargetRefused(f"{message.detail} ({pointer.removeprefix('/create')})", message.code)
             case Failed(seq=int(seq)):
                 self._refused(seq, message.detail, message.code)
 

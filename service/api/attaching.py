@@ -17,15 +17,8 @@ from service.engine.resume import Refusal, ResumeRefused, Resumption
 from service.engine.session import Session
 from service.engine.views import model_view
 from service.protocol import results
-from service.protocol.messages import (
-    CreateRequest,
-    Hello,
-    Message,
-    MessageInvalid,
-    ResumeRequest,
-    UnknownType,
-    read_message,
-)
+from service.protocol.messages import Hello, Message, MessageInvalid, ResumeRequest, UnknownType, read_message
+from service.protocol.requests import CreateRequest
 from service.protocol.results import PING_MS, Payload
 from service.protocol.strict_json import MAX_TEXT_BYTES, JsonRefused, parsed
 from service.security.tickets import PinnedOtherwise, pinned

@@ -12,7 +12,7 @@ from service.api.handshake import room_needed
 from service.api.problems import Problem
 from service.engine.changing import ChangeRefused
 from service.engine.session import Session
-from service.protocol.messages import PatchRequest
+from service.protocol.requests import PatchRequest
 
 # For the OpenAPI document; the header is read by `check_if_match`.
 IfMatch = Annotated[

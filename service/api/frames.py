@@ -22,7 +22,8 @@ from service.engine.session import Session
 from service.ids import new_id
 from service.protocol.header import HEADER_BYTES, MAGIC, MAX_SEQ, Flag, FrameHeader, Kind
 from service.protocol.images import sniffed
-from service.protocol.messages import TargetAdd, TargetId, TargetUpdate
+from service.protocol.messages import TargetAdd, TargetUpdate
+from service.protocol.requests import TargetId
 from service.protocol.results import Payload
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])

@@ -15,7 +15,7 @@ from service.api.credentials import caller_of
 from service.api.origins import host_name, origin_allowed
 from service.api.problems import Problem, response_of
 from service.engine.admission import Draining, QuotaUsed, ServerFull
-from service.protocol.messages import CreateRequest
+from service.protocol.requests import CreateRequest
 from service.security.access import Access
 from service.security.addresses import is_loopback
 from service.security.principals import Principal, Scope, Unauthenticated

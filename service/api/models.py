@@ -24,7 +24,7 @@ from service.engine.models import (
 )
 from service.engine.registry import Registry
 from service.engine.views import model_view
-from service.protocol.messages import LoadRequest
+from service.protocol.requests import LoadRequest
 from service.settings import Settings
 
 router = APIRouter(prefix="/v1/models", tags=["models"])

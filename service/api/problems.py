@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Mount
 
 from service.ids import new_id
-from service.protocol.messages import field_errors
+from service.protocol.field_errors import field_errors
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _PROBLEMS = {

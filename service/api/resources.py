@@ -9,7 +9,7 @@ from pydantic import Field, with_config
 # pydantic needs this one before Python 3.12.
 from typing_extensions import TypedDict
 
-from service.protocol.messages import CreateRequest, LoadRequest, PatchRequest, SessionTicketRequest, TicketRequest
+from service.protocol.requests import CreateRequest, LoadRequest, PatchRequest, SessionTicketRequest, TicketRequest
 from service.protocol.server_messages import DESCRIBED, Count, ModelInfo, Result, TargetInfo
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-05-04T12:00:00.000+00:00"])]

@@ -27,7 +27,7 @@ from service.engine.keeper import Keeper
 from service.engine.models import UnknownModel
 from service.engine.registry import Registry
 from service.engine.session import Session
-from service.protocol.messages import CreateRequest, Label, PatchRequest
+from service.protocol.requests import CreateRequest, Label, PatchRequest
 from service.security.principals import Principal
 from service.store.port import StoreAway
 from service.telemetry.traces import Traces

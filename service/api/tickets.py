@@ -15,7 +15,7 @@ from service.api.locating import ELSEWHERE, located
 from service.api.openapi import answers, takes
 from service.api.problems import Problem
 from service.engine.fleet import STREAM_PATH, session_path
-from service.protocol.messages import SessionTicketRequest, TicketRequest
+from service.protocol.requests import SessionTicketRequest, TicketRequest
 from service.security.access import Access
 from service.security.tickets import TICKET_TTL_S, Ticket, TooManyTickets, narrowed
 

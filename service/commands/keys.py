@@ -12,7 +12,7 @@ from service.commands.failures import CommandFailed, reported
 from service.commands.serve import Config
 
 if TYPE_CHECKING:
-    from service.settings import AuthSettings
+    from service.settings_sections import AuthSettings
 
 app = typer.Typer(help="Make, list and revoke the API keys of a server.", no_args_is_help=True)
 

@@ -31,11 +31,12 @@ def listing(context: typer.Context, config: Config = None) -> None:
 
     table = Table()
     for heading in ("name", "family", "input", "size", "licence", "success AUC"):
-        table.add_column(heading)
+        # Names are there to be copied, however narrow the terminal is.
+        table.add_column(heading, no_wrap=heading in ("name", "licence"))
     with reported(PackageInvalid, SettingsInvalid):
         for name, folder in available(_folders(config)).items():
             package = read_package(folder)
-            table.add_row(f"{name} (default)" if name == DEFAULT_MODEL else name, *_facts(package))
+            table.add_row(f"{name}\n(default)" if name == DEFAULT_MODEL else name, *_facts(package))
     side = DUMMY_SPEC.crop.search_size
     table.add_row(DUMMY, "template matching", f"{side} x {side}", "no weights", "Apache-2.0", "for tests")
     Console().print(table)

@@ -11,7 +11,7 @@ from service.commands.failures import CommandFailed, reported
 
 if TYPE_CHECKING:
     from service.engine.models import Loader
-    from service.settings import ModelSettings
+    from service.settings_sections import ModelSettings
 
 Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="TOML file with settings; see docs/settings.md.", dir_okay=False)

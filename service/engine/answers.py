@@ -18,7 +18,7 @@ from service.engine.rates import AnsweredRate
 from service.engine.views import next_window, resting_view, target_view, timings_view
 from service.protocol import results
 from service.protocol.header import Frame, Reason
-from service.protocol.messages import Wanted
+from service.protocol.requests import Wanted
 from service.protocol.results import Payload
 from service.security.quotas import Verdict
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from models.spec import PresenceSpec
 from service.engine.models import Model
-from service.protocol.messages import CreateRequest, PatchRequest, Thresholds, Wanted
+from service.protocol.requests import CreateRequest, PatchRequest, Thresholds, Wanted
 
 if TYPE_CHECKING:
     from service.engine.session import Session
@@ -23,6 +25,15 @@ class ChangeRefused(ValueError):
         super().__init__(detail)
         self.pointer = pointer
         self.code = code
+
+
+@dataclass(slots=True)
+class Terms:
+    """What a session is asked to be, as it stands now."""
+
+    request: CreateRequest
+    thresholds: PresenceSpec | None
+    """those of the request; None: the model's"""
 
 
 Chooser = Callable[["Session", str | None], Model]

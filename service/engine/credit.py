@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from service.protocol import results
 from service.protocol.results import Payload
-from service.settings import LimitSettings
+from service.settings_sections import LimitSettings
 
 START, LEAST, MOST = 4, 2, 8
 """Ordinary frames: one in work and one that waits are the least that keep a worker busy."""

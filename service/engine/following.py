@@ -13,9 +13,10 @@ from service.engine.thresholds import give_up_s, rests
 from service.engine.views import target_info
 from service.protocol import results
 from service.protocol.header import Frame, Reason
-from service.protocol.messages import CreateRequest, SessionUpdate
+from service.protocol.messages import SessionUpdate
+from service.protocol.requests import CreateRequest
 from service.protocol.results import Payload
-from service.settings import LimitSettings
+from service.settings_sections import LimitSettings
 
 
 def must_process(frame: Frame, request: CreateRequest) -> bool:

@@ -8,7 +8,7 @@ from service.engine.answers import Answers
 from service.engine.counters import Counters, Drop
 from service.protocol.header import Frame, FrameRejected, claims_window, read_frame
 from service.security.quotas import Verdict
-from service.settings import LimitSettings
+from service.settings_sections import LimitSettings
 
 Quota = Callable[[int, float], Verdict]
 """Counts in a frame of so many bytes at that time."""

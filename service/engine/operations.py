@@ -13,15 +13,8 @@ from service.engine.backlog import Ring
 from service.engine.jobs import Failure, Followed, Replay, Start, StartOrder
 from service.ids import new_id
 from service.protocol.header import Frame
-from service.protocol.messages import (
-    Operation,
-    SessionUpdate,
-    TargetAdd,
-    TargetRemove,
-    TargetRequest,
-    TargetsSet,
-    TargetUpdate,
-)
+from service.protocol.messages import Operation, SessionUpdate, TargetAdd, TargetRemove, TargetsSet, TargetUpdate
+from service.protocol.requests import TargetRequest
 from service.protocol.results import Payload, ack, error, refusal
 
 REMEMBERED = 256

@@ -23,10 +23,10 @@ from service.engine.session import Session
 from service.engine.snapshots import Saved, restore
 from service.ids import new_id
 from service.protocol import results
-from service.protocol.messages import CreateRequest
+from service.protocol.requests import CreateRequest
 from service.security.quotas import Quotas
 from service.security.resume import ResumeTokens
-from service.settings import LimitSettings
+from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.pseudonyms import tenant_hash
 

@@ -10,7 +10,7 @@ from typing import Literal
 from service.engine.admission import Costs, NoRoom
 from service.engine.answers import Answers
 from service.engine.backlog import QueueFull
-from service.engine.changing import ChangeRefused, Chooser, changed, no_other
+from service.engine.changing import ChangeRefused, Chooser, Terms, changed, no_other
 from service.engine.counters import Counters, Drop
 from service.engine.credit import Credit
 from service.engine.following import Following, must_process
@@ -21,11 +21,12 @@ from service.engine.operations import requested_start
 from service.engine.outbox import Outbox
 from service.engine.thresholds import applied
 from service.engine.waiting import Waiting
+from service.engine.work import Work
 from service.protocol import results
-from service.protocol.header import Frame
-from service.protocol.messages import CreateRequest, Operation, PatchRequest
+from service.protocol.messages import Operation
+from service.protocol.requests import CreateRequest, PatchRequest
 from service.protocol.results import Payload
-from service.settings import LimitSettings
+from service.settings_sections import LimitSettings
 
 SessionState = Literal["created", "live", "detached", "closed"]
 
@@ -50,7 +51,6 @@ class Session:
     ) -> None:
         self.id = id
         self.owner = owner
-        self.request = request
         self.model = model
         self.state: SessionState = "created"
         self.epoch = 0
@@ -65,7 +65,7 @@ class Session:
         self._on_work = on_work
         self._choose = choose
         self._next_model: Model | None = None
-        self._thresholds = applied(model.tracker.spec.presence, request.thresholds)
+        self._terms = Terms(request, applied(model.tracker.spec.presence, request.thresholds))
         self._waiting = Waiting(limits)
         # Weakly: in a circle, a closed session would keep its targets until the garbage collector happens to come by.
         me = weakref.proxy(self)
@@ -73,8 +73,7 @@ class Session:
         self.following = Following(limits, starts, self.counters, self.answers, lambda patch: me._updated(patch))
         self._operations = self.following.operations
         self.followed = self.following.followed
-        self._job: Job | None = None
-        self.done_seq = -1
+        self._work = Work(id, self._terms, self._waiting, self.following, self.counters, self.answers)
         self._when_idle: Callable[[Session], None] | None = None
         self._failed = False
 
@@ -83,9 +82,19 @@ class Session:
         """The number of the newest good frame; -1 before the first."""
         return self._intake.last_seq
 
-    @last_seq.setter
-    def last_seq(self, seq: int) -> None:
-        self._intake.last_seq = seq
+    @property
+    def done_seq(self) -> int:
+        """The number of the newest frame that a worker is done with; -1 before the first."""
+        return self._work.done_seq
+
+    def begin_after(self, seq: int) -> None:
+        """Frames up to that one were the business of the server that had the session before."""
+        self._intake.last_seq = self._work.done_seq = seq
+
+    @property
+    def request(self) -> CreateRequest:
+        """What it was created with, and changed to since."""
+        return self._terms.request
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -95,7 +104,8 @@ class Session:
     @property
     def waiting(self) -> int:
         """Frames that were received and whose fate is open."""
-        return len(self._waiting) + (self._job is not None and self._job.frame is not None)
+        job = self._work.job
+        return len(self._waiting) + (job is not None and job.frame is not None)
 
     @property
     def newest_s(self) -> float | None:
@@ -115,7 +125,7 @@ class Session:
     @property
     def in_flight(self) -> bool:
         """True while a worker has a job of this session."""
-        return self._job is not None
+        return self._work.job is not None
 
     @property
     def failed(self) -> bool:
@@ -143,7 +153,7 @@ class Session:
 
     def when_idle(self, act: Callable[[Session], None]) -> None:
         """Acts now, or as soon as the worker that has the targets gives them back; the last one who asked is served."""
-        if self._job is None:
+        if not self.in_flight:
             act(self)
         else:
             self._when_idle = act
@@ -182,7 +192,8 @@ class Session:
             return
         self.following.ring.put(frame)
         self._operations.arrived(frame)
-        starting = len(self._operations) > 0 or (self._job is not None and len(self._job.orders) > 0)
+        job = self._work.job
+        starting = len(self._operations) > 0 or (job is not None and len(job.orders) > 0)
         if not self.followed and not starting and not self.waiting:
             self.following.answer_empty(frame, self.request, now_s)
             return
@@ -214,8 +225,8 @@ class Session:
         request, want = changed(self.request, self.answers.want, patch)
         if "model" in patch.model_fields_set:
             self._next_model = self._choose(self, patch.model)
-        self.request, self.answers.want = request, want
-        self._thresholds = applied(self.models[-1].tracker.spec.presence, request.thresholds)
+        self.answers.want, self._terms.request = want, request
+        self._terms.thresholds = applied(self.models[-1].tracker.spec.presence, request.thresholds)
 
     def _updated(self, patch: PatchRequest) -> Failure | None:
         try:
@@ -230,7 +241,7 @@ class Session:
         """Goes on with the model that was asked for, once no worker has the targets; False if there is nothing to do.
 
         Never while a job is being made: that is for a batch of the model that there is."""
-        if self._next_model is None or self._job is not None:
+        if self._next_model is None or self.in_flight:
             return False
         model, self._next_model = self._next_model, None
         if model is self.model:
@@ -249,65 +260,28 @@ class Session:
         if ready or len(self._waiting):
             self._on_work(self)
 
+    @property
+    def _rests(self) -> bool:
+        return self.state == "closed" or self._failed or self.in_flight
+
     def has_work(self, now_s: float) -> bool:
         """True if `take` would give a job."""
-        if self.state == "closed" or self._failed or self._job is not None:
-            return False
-        return self._waiting.due(now_s) or self._operations.settle(now_s, self.last_seq)
+        return not self._rests and self._work.is_there(now_s, self.last_seq)
 
     def pause_s(self, now_s: float) -> float:
         """How long the next frame has to wait because of `max_fps`; 0 if there is none or it need not."""
-        if self.state == "closed" or self._failed or self._job is not None:
-            return 0.0
-        return self._waiting.pause_s(now_s)
+        return 0.0 if self._rests else self._waiting.pause_s(now_s)
 
     def take(self, now_s: float, cadence: int = 1) -> Job | None:
         """The next job for a worker, if there is any; none while another one is out. `cadence`: what overload asks of
         ordinary frames, where the session has chosen none."""
-        while self.has_work(now_s):
-            frame = self._next_frame(now_s)
-            orders = self._operations.take(frame, now_s, self.last_seq)
-            looked = () if frame is None else self.following.looked_for(now_s)
-            if orders or looked:
-                chosen, replaced = self.request.cadence or 1, 0
-                if frame is not None:
-                    chosen = self._cadence(frame, cadence)
-                    replaced = self._waiting.took(now_s, self.request.max_fps)
-                self._job = Job(self.id, frame, looked, orders, self._thresholds, chosen, replaced)
-                return self._job
-            if frame is None:
-                return None
-            if self.followed:
-                # None of them is looked for now: given up, or waiting for a whole frame to be started anew in.
-                self.following.conclude_frame(frame, Outcome(done_s=now_s), self.request, now_s)
-                self.done_seq = frame.seq
-            else:
-                self.following.answer_empty(frame, self.request, now_s)
-        return None
-
-    def _cadence(self, frame: Frame, under_load: int) -> int:
-        relief = 1 if self.request.cadence is not None or self.request.mode == "every" else under_load
-        if not frame.must_process:
-            self.answers.tell_cadence(relief)
-        return self.request.cadence or (1 if frame.must_process else relief)
-
-    def _next_frame(self, now_s: float) -> Frame | None:
-        """The next frame if it is time for one, without those that have waited too long for it."""
-        if not self._waiting.due(now_s):
+        if self._rests:
             return None
-        late = self._waiting.late(now_s, self.request.deadline_ms)
-        if late is not None:
-            self.counters.drop(Drop.DEADLINE)
-            self.following.unanswered(late, self.request)
-        return self._waiting.take()
+        return self._work.take(now_s, self.last_seq, cadence)
 
     def finish(self, outcome: Outcome, now_s: float) -> None:
         """A job came back: orders take effect, results and events go out."""
-        job, self._job = self._job, None
-        assert job is not None
-        self.following.conclude(job, outcome, self.request, now_s)
-        if job.frame is not None:
-            self.done_seq = job.frame.seq
+        self._work.finish(outcome, now_s)
         if self._when_idle is not None:
             act, self._when_idle = self._when_idle, None
             act(self)

@@ -34,7 +34,7 @@ from service.engine.jobs import Followed
 from service.engine.outbox import ResultDraft
 from service.engine.session import Session
 from service.protocol.header import Reason
-from service.protocol.messages import CreateRequest, TargetRequest, Wanted
+from service.protocol.requests import CreateRequest, TargetRequest, Wanted
 
 VERSION = 1
 MAX_BYTES = 8 * 1024 * 1024
@@ -137,7 +137,7 @@ def restore(session: Session, saved: Saved, followed: list[Followed]) -> None:
     record, now_s = saved.record, time.perf_counter()
     session.epoch = record["epoch"]
     session.confirmed_epoch = record.get("confirmed_epoch", session.epoch)
-    session.last_seq = session.done_seq = record["last_seq"]
+    session.begin_after(record["last_seq"])
     session.answers.want = Wanted.model_validate(_known(Wanted, record.get("want", {})))
     counters = session.counters
     counters.received, counters.processed = record.get("received", 0), record.get("processed", 0)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from models.spec import PresenceSpec
 from service.engine.jobs import Followed
-from service.protocol.messages import Thresholds
+from service.protocol.requests import Thresholds
 
 GIVE_UP_S = 60.0
 REST_S = 5.0

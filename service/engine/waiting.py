@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.engine.backlog import Backlog
 from service.engine.clocks import Pace
 from service.protocol.header import Frame
-from service.settings import LimitSettings
+from service.settings_sections import LimitSettings
 
 
 class Waiting:

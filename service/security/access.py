@@ -6,7 +6,8 @@ from service.security.addresses import is_loopback
 from service.security.keys import ApiKeys
 from service.security.principals import ANYBODY, Authenticator, Principal, Unauthenticated
 from service.security.tickets import Tickets
-from service.settings import AuthSettings, Settings, SettingsInvalid
+from service.settings import Settings, SettingsInvalid
+from service.settings_sections import AuthSettings
 
 
 def check_exposure(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from enum import Enum, auto
 
-from service.settings import QuotaSettings
+from service.settings_sections import QuotaSettings
 
 FRAMES_BURST_S = 2.0
 BYTES_BURST_S = 5.0

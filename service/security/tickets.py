@@ -7,7 +7,7 @@ import secrets
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
-from service.protocol.messages import CreateRequest
+from service.protocol.requests import CreateRequest
 from service.security.principals import Principal, Scope, Unauthenticated
 
 TICKET_TTL_S = 30.0

@@ -12,7 +12,8 @@ import jwt
 from service.security.addresses import is_loopback
 from service.security.jwks import Jwks, KeysUnavailable
 from service.security.principals import Principal, Scope, Unauthenticated, unexpired
-from service.settings import AuthSettings, SettingsInvalid
+from service.settings import SettingsInvalid
+from service.settings_sections import AuthSettings
 
 LEEWAY_S = 30.0
 MAX_LIFE_S = 900.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service.settings import SettingsInvalid, StoreSettings
+from service.settings import SettingsInvalid
+from service.settings_sections import StoreSettings
 
 if TYPE_CHECKING:
     from service.store.port import SessionStore

@@ -29,7 +29,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from service.settings import TelemetrySettings
+from service.settings_sections import TelemetrySettings
 
 if TYPE_CHECKING:
     from service.engine.outbox import ResultDraft

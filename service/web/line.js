@@ -1,5 +1,7 @@
 /** The line to the server: one socket after another, so that a broken line is an interruption and not the end. */
 
+import { closeWords } from "./close_words.js";
+
 const SUBPROTOCOL = "lockon.v1";
 const TICKET_PREFIX = "lockon.ticket.";
 const CONNECT_TIMEOUT_MS = 10000;
@@ -12,35 +14,6 @@ const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30000;
 /** To so many servers it goes in a row when each knows a better one. */
 const MOST_SERVERS = 4;
-
-const CLOSE_WORDS = {
-  1000: "The server ended the stream.",
-  1001: "The server is going away.",
-  1006: "The connection to the server broke.",
-  1008: "The server refused the connection.",
-  1009: "The image is too large for the server.",
-  1011: "The server failed, or the connection stopped answering.",
-  1012: "The server is restarting. Try again in a moment.",
-  1013: "The server is overloaded. Try again in a moment.",
-  4400: "The server did not accept the request.",
-  4401: "The access key is missing or has expired.",
-  4403: "The access key does not allow this.",
-  4404: "There is no such session.",
-  4408: "The connection was idle for too long.",
-  4409: "Another connection took the session over.",
-  4410: "The session was deleted or has expired.",
-  4413: "Too much data in too short a time.",
-  4415: "The server could not use the images.",
-  4422: "Too many invalid requests.",
-  4429: "Too many frames in too short a time.",
-  4503: "The server is full. Try again in a moment.",
-};
-
-/** A close code in plain words. */
-export function closeWords(code, reason = "") {
-  const words = CLOSE_WORDS[code] ?? "The server closed the connection.";
-  return reason ? `${words} (${reason})` : words;
-}
 
 /** The address of a socket: http(s) becomes ws(s). */
 function socketAddress(url, base) {
@@ -70,7 +43,8 @@ export class Line {
   #pinger;
   #pings = 0;
   #silent = false; // nothing was heard since the last ping
-  #resume = null; // {token, until}: what the next socket goes on with, and the time after which it need not try
+  #token = null; // what the next socket resumes the session with
+  #broken = null; // {code, reason, until}: the interruption that lasts, and the time after which it is the end
   #ttlMs = 0; // how long the server keeps the session
   #attempts = 0; // to open the next socket
   #retry = null; // timer until the next attempt
@@ -180,8 +154,8 @@ export class Line {
         break;
       case "goaway":
         // The session ends with this server, unless there is a token for another one.
-        if (message.reason === "draining") this.#resume = null;
-        if (message.resume_token) this.#leaveSoon(message);
+        if (message.reason === "draining") this.#token = null;
+        if (message.resume_token && this.#mayReconnect) this.#leaveSoon(message);
     }
     return this.#on.received(message);
   }
@@ -191,6 +165,7 @@ export class Line {
     const first = this.epoch === 0;
     this.epoch = message.epoch;
     this.#attempts = this.#hops = 0;
+    this.#broken = null;
     this.#ttlMs = message.resume_ttl_s * 1000;
     this.#mayResume(message.resume_token);
     this.#on.welcomed(message, first);
@@ -207,7 +182,10 @@ export class Line {
     clearTimeout(this.#connectTimer);
     clearTimeout(this.#retry);
     this.#retry = null;
-    if (this.#followed() || this.#interrupted(code, reason)) return;
+    if (!this.#followed() && !this.#interrupted(code, reason)) this.#finish(code, reason);
+  }
+
+  #finish(code, reason) {
     this.#over = true;
     const words = this.#fatal?.detail ?? closeWords(code, reason);
     this.#on.ended({ code, reason, words, error: this.#fatal?.code ?? null, expected: this.#closing });
@@ -221,12 +199,12 @@ export class Line {
   }
 
   #mayResume(token) {
-    this.#resume = token && this.#mayReconnect ? { token, until: null } : null;
+    this.#token = this.#mayReconnect ? token : null;
   }
 
   /** Another server goes on with the session; not all clients shall come there at once. */
   #leaveSoon({ resume_token: token, reconnect_after_ms: [low, high], stream_url: url = null }) {
-    this.#mayResume(token);
+    this.#token = token;
     const socket = this.#socket;
     const leave = () => {
       if (socket !== this.#socket || socket.readyState !== WebSocket.OPEN) return;
@@ -254,11 +232,12 @@ export class Line {
   #interrupted(code, reason) {
     const now = performance.now();
     const failed = this.#fatal && code === 1011;
-    if (this.#closing || failed || !this.#resume || !INTERRUPTIONS.has(code)) return false;
-    if (this.#resume.until === null) {
-      this.#resume.until = now + this.#ttlMs;
+    if (this.#closing || failed || !INTERRUPTIONS.has(code)) return false;
+    if (this.#broken === null) {
+      if (this.#nextGreeting() === null) return false;
+      this.#broken = { code, reason, until: now + this.#ttlMs };
       this.#on.interrupted({ code, words: closeWords(code, reason) });
-    } else if (now > this.#resume.until) {
+    } else if (now > this.#broken.until) {
       return false;
     }
     const wait = this.#left ? 0 : this.#fatal?.retry_after_ms;
@@ -269,11 +248,23 @@ export class Line {
     const delay = wait === undefined ? jitter : wait + Math.min(jitter, wait / 4);
     this.#attempts += 1;
     this.#left = false;
-    this.#retry = setTimeout(() => {
-      this.#retry = null;
-      const create = this.#on.remade();
-      this.#open({ resume: { token: this.#resume.token, epoch: this.epoch }, ...(create ? { create } : {}) });
-    }, delay);
+    this.#retry = setTimeout(() => this.#tryAgain(), delay);
     return true;
+  }
+
+  #tryAgain() {
+    this.#retry = null;
+    const greeting = this.#nextGreeting();
+    if (greeting === null) this.#finish(this.#broken.code, this.#broken.reason);
+    else this.#open(greeting);
+  }
+
+  /** What the next socket begins with; null if there is nothing to go on with. */
+  #nextGreeting() {
+    if (!this.#mayReconnect) return null;
+    const create = this.#on.remade();
+    if (this.#token) return { resume: { token: this.#token, epoch: this.epoch }, ...(create ? { create } : {}) };
+    // A server that stops may take the session with it; whoever wants one that ends with its line has it so.
+    return create && this.#ttlMs ? { create } : null;
   }
 }

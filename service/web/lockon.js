@@ -1,5 +1,5 @@
 /**
- * Lockon's JavaScript client: an ES module without dependencies but its own two parts, for pages and workers (it never
+ * Lockon's JavaScript client: an ES module without dependencies but its own parts, for pages and workers (it never
  * touches the DOM).
  *
  *   const link = new Lockon("/v1/stream", { targets: [{ id: "cup", box: [410, 220, 64, 60] }] });
@@ -10,48 +10,34 @@
  *   link.send(placement ? jpegOf(placement) : jpegBlob, { placement, size: [1280, 720] });
  *
  * When the line breaks, another one is opened and the session goes on, with the same targets; live frames that were
- * under way are not sent again. Where no server has the session any more, a new one takes its place.
+ * under way are not sent again. Where no server has the session any more, as after one that stopped, a new one takes its
+ * place.
  *
- * Events: open (detail: the welcome message), result (plus true_age_ms and skipped), event, warning, error
+ * Events: open (detail: the welcome message), result (plus true_age_ms and skipped), event, goaway, warning, error
  * (detail: {code, detail, fatal}), interrupted (detail: {code, words}) and then resumed (detail: the new welcome
  * message) or statelost (detail: {welcome, restarted, missing}, the last two ids of targets), and close (detail: {code,
  * reason, words, expected}).
  */
 
+import { closeWords } from "./close_words.js";
 import { frameHeader, Windows } from "./frames.js";
-import { closeWords, Line } from "./line.js";
+import { Line } from "./line.js";
+import { LockonError, Operations } from "./operations.js";
 import { Remembered } from "./remembered.js";
+import { UnderWay } from "./under_way.js";
 
-export { closeWords, frameHeader };
+export { closeWords, frameHeader, LockonError };
 
-/** Frames that may be under way before the server has said how many. */
-const FIRST_CREDIT = { frames: 2, must: 4 };
-/** Frames under way of those who send windows: the target must not have left its window by the time it is looked at. */
-const SENDING_WINDOWS = 2;
-/** A frame whose answer never comes (the server tells of rejected ones at most every 5 s) must not block for ever. */
-const FORGET_FRAME_MS = 2000;
 /** Must-process frames that are kept until they may be sent. */
 const MAX_WAITING = 8;
-const ACK_TIMEOUT_MS = 10000;
-
-/** What a failed target operation rejects with; `code` is the server's. */
-export class LockonError extends Error {
-  constructor(detail, code = "") {
-    super(detail);
-    this.name = "LockonError";
-    this.code = code;
-  }
-}
 
 /** One stream to a Lockon server. It connects at once; listen for `open` and `close`. */
 export class Lockon extends EventTarget {
   #line;
-  #sentAt = new Map(); // seq -> {at: when sent, must}, of frames without an answer; oldest first
+  #underWay = new UnderWay();
   #waiting = []; // must-process frames that came before the socket was open, or before the server had room for them
-  #credit = FIRST_CREDIT; // how many frames of either kind the server wants under way
   #every; // whether each frame is a must-process one
-  #operations = new Map(); // op -> {resolve, reject, timer, text}
-  #operationCount = 0;
+  #operations = new Operations();
   #frameBytes = 0;
   #windows = new Windows();
   #remembered = null; // what a lost session is made anew from
@@ -66,7 +52,7 @@ export class Lockon extends EventTarget {
    * socket, so that only with a function a broken line can be opened again.
    * resumeSeconds: how long the server keeps the session when the line breaks; 0 ends it with the line.
    * reinitOnLoss: where no server has the session any more, make a new one, which follows the targets from their last
-   * boxes, if these are less than a second old.
+   * boxes, if these are less than a second old, or, in mode "every", a recording's.
    * Of an address that names a session, all but the ticket were settled when it was made.
    */
   constructor(
@@ -109,9 +95,8 @@ export class Lockon extends EventTarget {
 
   /** Whether a frame sent now would go out; ask before the work of encoding one. */
   get ready() {
-    this.#forgetOld();
     if (this.#line.state !== WebSocket.OPEN || this.#waiting.length) return false;
-    return this.#line.bufferedAmount <= this.#frameBytes && this.#hasCredit(this.#every);
+    return this.#line.bufferedAmount <= this.#frameBytes && this.#hasRoom(this.#every);
   }
 
   /** How many frames were sent as windows. */
@@ -168,17 +153,17 @@ export class Lockon extends EventTarget {
 
   /** Follows one more target: {box: [x, y, w, h], id?, label?}, seen in frame onSeq. Resolves with the ack. */
   add(target, { onSeq = "next" } = {}) {
-    return this.#operate("target.add", { ...target, on_seq: onSeq });
+    return this.#operations.ask(this.#line, "target.add", { ...target, on_seq: onSeq });
   }
 
   /** Starts a target anew at another box: {id, box}. */
   update(target, { onSeq = "next" } = {}) {
-    return this.#operate("target.update", { ...target, on_seq: onSeq });
+    return this.#operations.ask(this.#line, "target.update", { ...target, on_seq: onSeq });
   }
 
   /** Forgets a target. */
   remove(id) {
-    return this.#operate("target.remove", { id });
+    return this.#operations.ask(this.#line, "target.remove", { id });
   }
 
   /**
@@ -187,7 +172,7 @@ export class Lockon extends EventTarget {
    * box; a lost one is followed no more. Resolves with the ack.
    */
   async change(settings) {
-    const ack = await this.#operate("session.update", settings);
+    const ack = await this.#operations.ask(this.#line, "session.update", settings);
     this.#remembered?.changed(settings);
     this.#windows.forget();
     return ack;
@@ -198,17 +183,14 @@ export class Lockon extends EventTarget {
     this.#line.close();
   }
 
-  // Frames and operations
+  // Frames
 
-  #hasCredit(must) {
-    const credit = must ? this.#credit.must : this.#credit.frames;
-    const underWay = [...this.#sentAt.values()].filter((frame) => frame.must === must).length;
-    return underWay < Math.min(credit, this.windows ? SENDING_WINDOWS : credit);
+  #hasRoom(must) {
+    return this.#underWay.hasRoom(must, this.windows > 0);
   }
 
   #sendWaiting() {
-    this.#forgetOld();
-    while (this.#waiting.length && this.#line.state === WebSocket.OPEN && this.#hasCredit(true)) {
+    while (this.#waiting.length && this.#line.state === WebSocket.OPEN && this.#hasRoom(true)) {
       this.#sendFrame(...this.#waiting.shift(), true);
     }
   }
@@ -216,54 +198,20 @@ export class Lockon extends EventTarget {
   #sendFrame(seq, message, must) {
     this.#line.send(message);
     this.#frameBytes = message.size;
-    this.#sentAt.set(seq, { at: performance.now(), must });
+    this.#underWay.sent(seq, must);
     this.sent += 1;
-  }
-
-  /** Results come in increasing order: what is older than `seq` was dropped by the server. */
-  #answeredUpTo(seq) {
-    for (const sent of this.#sentAt.keys()) if (sent <= seq) this.#sentAt.delete(sent);
-  }
-
-  #forgetOld() {
-    const limit = performance.now() - FORGET_FRAME_MS;
-    for (const [seq, { at }] of this.#sentAt) if (at < limit) this.#sentAt.delete(seq);
-  }
-
-  #operate(type, target) {
-    const op = `op${++this.#operationCount}`;
-    const text = { type, op, ...target };
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.#settle(op, (wait) => wait.reject(new LockonError("The server did not answer in time.", "timeout"))),
-        ACK_TIMEOUT_MS,
-      );
-      this.#operations.set(op, { resolve, reject, timer, text });
-      if (this.#line.state === WebSocket.OPEN) this.#line.say(text);
-      else if (this.#line.state !== WebSocket.CONNECTING) {
-        this.#settle(op, (wait) => wait.reject(new LockonError("The stream is closed.", "closed")));
-      }
-    });
-  }
-
-  #settle(op, how) {
-    const wait = this.#operations.get(op);
-    if (!wait) return;
-    clearTimeout(wait.timer);
-    this.#operations.delete(op);
-    how(wait);
   }
 
   // What the line tells
 
   #opened() {
     this.#sendWaiting();
-    for (const { text } of this.#operations.values()) this.#line.say(text);
+    this.#operations.repeat(this.#line);
   }
 
   #welcomed(message, first) {
     this.session = message.session;
-    this.#credit = message.credit;
+    this.#underWay.credit = message.credit;
     this.#every = message.mode === "every";
     if (first || message.resumed) this.#tell(first ? "open" : "resumed", message);
     else this.#tell("statelost", this.#remembered.replaced(message));
@@ -274,27 +222,22 @@ export class Lockon extends EventTarget {
     switch (message.type) {
       case "result":
         if (message.epoch < this.#line.epoch) return undefined;
-        this.#answeredUpTo(message.seq);
+        this.#underWay.answeredUpTo(message.seq);
         this.#remembered?.saw(message);
         this.#windows.learn(message.seq, message.next ?? null);
         message.true_age_ms = message.ts_us == null ? null : performance.now() - message.ts_us / 1000;
         message.skipped = this.skipped;
         return this.#tell("result", message);
       case "ack":
-        return this.#settle(message.op, (wait) => {
-          if (message.ok) wait.resolve(message);
-          else wait.reject(new LockonError(message.detail ?? message.code, message.code));
-        });
+        return this.#operations.answered(message);
       case "warning":
-        this.#sentAt.delete(message.seq ?? message.data?.seq);
+        this.#underWay.ended(message.seq ?? message.data?.seq);
         return this.#tell("warning", message);
       case "error":
-        this.#sentAt.delete(message.seq);
+        this.#underWay.ended(message.seq);
         return this.#tell("error", message);
       case "credit":
-        this.#credit = message;
-        for (const [seq, { must }] of this.#sentAt) if (!must && seq <= message.done_seq) this.#sentAt.delete(seq);
-        return undefined;
+        return this.#underWay.credited(message);
       case "event":
       case "goaway":
         return this.#tell(message.type, message);
@@ -304,15 +247,13 @@ export class Lockon extends EventTarget {
 
   #interrupted(detail) {
     this.#windows.forget();
-    this.#sentAt.clear();
+    this.#underWay.clear();
     this.#tell("interrupted", detail);
   }
 
   #ended(detail) {
-    for (const op of [...this.#operations.keys()]) {
-      this.#settle(op, (wait) => wait.reject(new LockonError("The stream was closed.", "closed")));
-    }
-    this.#sentAt.clear();
+    this.#operations.close();
+    this.#underWay.clear();
     this.#tell("close", detail);
     this.#resolveClosed(detail);
   }

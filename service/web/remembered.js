@@ -25,12 +25,14 @@ export class Remembered {
 
   /**
    * The body for a session in its place; null if nothing is known well enough to start from. Lost targets have no box
-   * to start from, and live ones must have been seen a moment ago.
+   * to start from. Of a recording the next frame follows the last result, however long ago that was; a live target must
+   * have been seen a moment ago.
    */
   create() {
     const made = this.#create;
-    if (this.#last === null) return made.targets.length ? null : made;
-    const fresh = performance.now() - this.#seenAt < FRESH_MS;
+    const every = made.mode === "every";
+    if (this.#last === null) return every || !made.targets.length ? made : null;
+    const fresh = every || performance.now() - this.#seenAt < FRESH_MS;
     const seen = this.#last.targets.filter(({ state }) => fresh && state !== "lost");
     if (this.#last.targets.length && !seen.length) return null;
     const labels = new Map(made.targets.map(({ id, label }) => [id, label]));

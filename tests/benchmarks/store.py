@@ -24,8 +24,8 @@ from service.engine.models import Model
 from service.engine.session import Session
 from service.engine.snapshots import captured, packed
 from service.engine.steps import Stepper
-from service.protocol.messages import CreateRequest, TargetRequest
-from service.settings import LimitSettings
+from service.protocol.requests import CreateRequest, TargetRequest
+from service.settings_sections import LimitSettings
 from service.store.redis import RedisStore
 from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing

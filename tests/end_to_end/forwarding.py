@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 
 import lockon_client
 from lockon_client import LineEvent
 from lockon_client.stream import BoxLike, Track
+
+TIMEOUT_S = 20.0
 
 
 class Forwarder:
@@ -25,6 +29,11 @@ class Forwarder:
     def ws(self) -> str:
         """Its address, for sockets."""
         return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def http(self) -> str:
+        """Its address, for requests."""
+        return f"http://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
         """Breaks all lines without a word."""
@@ -68,6 +77,27 @@ class Forwarder:
         finally:
             self._writers.discard(writer)
             writer.close()
+
+
+@contextmanager
+def forwarding_in_a_thread(port: int) -> Iterator[Forwarder]:
+    """A proxy that runs beside a test that does not wait for it; `target` is all that may be touched."""
+    ready: Future[tuple[Forwarder, Callable[[], object]]] = Future()
+
+    async def run() -> None:
+        ended = asyncio.Event()
+        async with Forwarder(port).running() as line:
+            ready.set_result((line, partial(asyncio.get_running_loop().call_soon_threadsafe, ended.set)))
+            await ended.wait()
+
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(asyncio.run, run())
+        line, end = ready.result(TIMEOUT_S)
+        try:
+            yield line
+        finally:
+            end()
+        running.result(TIMEOUT_S)
 
 
 @asynccontextmanager

@@ -64,6 +64,15 @@ async def test_targets_come_and_go_while_results_run(server: RunningServer) -> N
     assert max(counts) == 2
 
 
+@pytest.mark.parametrize("every", [True, False])
+async def test_a_box_outside_the_first_frame_is_refused_with_the_reason(server: RunningServer, every: bool) -> None:
+    targets = {"in": FIRST, "out": (900, 900, 40, 40)}
+    async with lockon_client.track(server.ws, targets=targets, every=every) as t:
+        with pytest.raises(lockon_client.TargetRefused, match=r"must be inside the frame.*targets/1.*bad_box"):
+            async for _ in t.results(FRAMES):
+                pass
+
+
 async def test_a_model_the_server_does_not_have_is_refused_by_name(server: RunningServer) -> None:
     with pytest.raises(lockon_client.LockonError, match="nosuchmodel"):
         async with lockon_client.track(server.ws, box=FIRST, model="nosuchmodel"):

@@ -39,6 +39,7 @@ from tests.end_to_end.browsing import (
 )
 from tests.end_to_end.conftest import RunningServer, StartServer
 from tests.end_to_end.fake_camera import BITS, STRIP_HEIGHT, Recording
+from tests.end_to_end.forwarding import forwarding_in_a_thread
 from tests.end_to_end.guarding import KeyFile
 from tests.end_to_end.processes import ServerProcess
 from tests.end_to_end.test_overload import GatedRuntime
@@ -504,12 +505,119 @@ def test_a_server_that_stops_is_told_in_plain_words_and_so_is_one_that_is_gone(
         wait_for_results(page, 3)
         server.terminate()
         server.wait()
-        assert shown_words(page).endswith("Drag a box to start again.")
-        assert page.inner_text("#connection") == "closed"
+        wait_until(page, "window.lockonPage.connection === 'closed'")
+        wait_until(page, "document.querySelector('#words').textContent.endsWith('Drag a box to start again.')")
         assert page.locator("#targets li").count() == 0
         drag_on_target(page, recording)
         wait_until(page, "document.querySelector('#words').textContent.startsWith('The server cannot be reached.')")
     server.end()
+
+
+def test_the_pages_client_starts_anew_from_boxes_that_are_fresh_and_from_those_of_a_recording_at_any_time(
+    browser: Browser, page_url: str
+) -> None:
+    with opened(browser, page_url) as page:
+        found = page.evaluate(
+            """async () => {
+              const { Remembered } = await import("/remembered.js");
+              const results = [null, [], [["a", "tracking"], ["b", "lost"]], [["b", "lost"]]];
+              let now = 0;
+              performance.now = () => now;
+              return ["latest", "every"].map((mode) => results.map((targets) => {
+                const remembered = new Remembered({ mode, targets: [{ id: "a", label: "one", box: [1, 2, 3, 4] }] });
+                now = 0;
+                const seen = targets?.map(([id, state]) => ({ id, state, box: [5, 6, 7, 8] }));
+                if (seen) remembered.saw({ targets: seen });
+                return [500, 1000].map((then) => {
+                  now = then;
+                  return remembered.create()?.targets ?? null;
+                });
+              }));
+            }"""
+        )
+    first, last = ([{"id": "a", "label": "one", "box": box}] for box in ([1, 2, 3, 4], [5, 6, 7, 8]))
+    assert found == [
+        [[None, None], [[], []], [last, None], [None, None]],
+        [[first, first], [[], []], [last, last], [None, None]],
+    ]
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_and_saves_nothing_leaves_the_targets_to_the_next_one(
+    browser: Browser, start_server: StartServer, recording: Recording, tmp_path: Path
+) -> None:
+    other = start_server()
+    stopping = ServerProcess(tmp_path / "log", limits__drain_s=0.3).ready()
+    at_once = "Math.random = () => 0; // while the boxes are fresh"
+    with forwarding_in_a_thread(stopping.port) as line, opened(browser, line.http, script=at_once) as page:
+        use_camera(page)
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        line.target = other.port
+        stopping.terminate()
+        stopping.wait()
+        stopping.end()
+        wait_until(page, "window.lockonPage.connection === 'connected'")
+        wait_for_results(page, 3)
+        assert page.locator("#targets li").count() == 1
+        assert page.locator("#message").is_hidden()
+    (session,) = other.app.state.registry.all()
+    assert session.request.targets[0].id == "t1"
+
+
+def test_the_pages_client_says_what_became_of_the_targets_of_a_server_that_stopped_or_that_it_is_the_end(
+    browser: Browser, start_server: StartServer, tmp_path: Path
+) -> None:
+    other, drawing = start_server(), Drawing()
+    stopping = ServerProcess(tmp_path / "log", limits__drain_s=0.3).ready()
+    with forwarding_in_a_thread(stopping.port) as line, opened(browser, line.http) as page:
+        page.evaluate(
+            """async ([box, file]) => {
+              const { Lockon } = await import("/lockon.js");
+              const picture = new Blob([Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0))]);
+              Math.random = () => 0; // it comes back at once, while the box is fresh
+              const targets = [{ id: "cup", label: "a cup", box }];
+              const kinds = { plain: {}, gone: { resumeSeconds: 0 }, unwanted: { reinitOnLoss: false } };
+              window.tried = {};
+              for (const [name, options] of Object.entries(kinds)) {
+                const link = new Lockon("/v1/stream", { targets, ...options });
+                const heard = (window.tried[name] = { events: [], results: 0 });
+                for (const type of ["interrupted", "statelost", "resumed", "close", "goaway"]) {
+                  link.addEventListener(type, ({ detail }) => heard.events.push([type, detail]));
+                }
+                link.addEventListener("result", ({ detail }) => {
+                  heard.results += 1;
+                  heard.box = detail.targets[0].box;
+                });
+                setInterval(() => link.ready && link.send(picture), 20);
+              }
+            }""",
+            [list(drawing.box(0).xywh()), base64.b64encode(drawing.jpeg(0)).decode()],
+        )
+        wait_until(page, "Object.values(window.tried).every(({ results }) => results > 0)")
+        line.target = other.port
+        stopping.terminate()
+        stopping.wait()
+        stopping.end()
+        wait_until(page, "window.tried.plain.events.some(([type]) => type === 'statelost')")
+        wait_until(
+            page, "Object.values(window.tried).filter(({ events }) => events.at(-1)[0] === 'close').length === 2"
+        )
+        results = page.evaluate("window.tried.plain.results")
+        wait_until(page, f"window.tried.plain.results > {results}")
+        tried = page.evaluate("window.tried")
+    assert tried["plain"]["box"] == pytest.approx(drawing.box(0).xywh(), abs=2)
+    types = {name: [event for event, _ in heard["events"]] for name, heard in tried.items()}
+    assert types == {
+        "plain": ["goaway", "interrupted", "statelost"],
+        "gone": ["goaway", "close"],
+        "unwanted": ["goaway", "close"],
+    }
+    (_, goaway), (_, interrupted), (_, lost) = tried["plain"]["events"]
+    assert (goaway["reason"], goaway["resume_token"], interrupted["code"]) == ("draining", None, 1012)
+    assert (lost["restarted"], lost["missing"]) == (["cup"], [])
+    (session,) = other.app.state.registry.all()
+    assert (session.id, session.request.targets[0].label) == (lost["welcome"]["session"], "a cup")
 
 
 def test_a_broken_line_is_told_and_mended_with_the_same_target(

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-LOADING = "from models.package import load_tracker; load_tracker('siamfcpp_tiny')"
+import pytest
+
+LOADING = "from models.package import load_tracker; load_tracker('siamfcpp_tiny', kind={kind!r})"
 
 
-def test_loading_a_model_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["onnxruntime", "openvino"])
+def test_loading_a_model_leaves_nothing_in_the_home_folder(kind: str, tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
-    subprocess.run([sys.executable, "-B", "-c", LOADING], env=kept | {"HOME": str(tmp_path)}, check=True, timeout=60)
+    loading = [sys.executable, "-B", "-c", LOADING.format(kind=kind)]
+    subprocess.run(loading, env=kept | {"HOME": str(tmp_path)}, check=True, timeout=60)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -10,7 +10,7 @@ from service.engine.decoding import HostDecoder
 from service.engine.models import Models
 from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
-from service.settings import LimitSettings
+from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from models.package import load_tracker
 from service.engine.decoding import HostDecoder
 from service.engine.models import Model
+from service.engine.operations import ARRIVAL_WAIT_S
 from service.engine.outbox import Outbox, ResultDraft
 from service.engine.session import Session
 from service.engine.steps import Stepper
-from service.protocol.messages import CreateRequest, PatchRequest, TargetRequest
-from service.settings import LimitSettings
+from service.protocol.messages import SessionUpdate, TargetAdd
+from service.protocol.requests import CreateRequest, PatchRequest, TargetRequest
+from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import MUST, with_header
@@ -49,6 +51,27 @@ async def test_targets_are_carried_between_looks_and_a_change_of_the_cadence_hol
         assert abs(views["a"]["box"][0] - truth.x) < 1.5
         looked.append(views["a"]["search"] != "carried")
     assert looked == [True, True, *[False, False, False, True] * 3][:13] + [True] * 4
+
+
+def test_a_change_that_waited_for_an_operation_before_it_holds_for_the_frame_that_ends_the_wait() -> None:
+    tracker = load_tracker("dummy")
+    model = Model("m", tracker, Stepper(tracker, HostDecoder()), Metrics().tally("m"))
+    box = list(DRAWING.box(0).xywh())
+    request = CreateRequest(targets=[TargetRequest(box=box)])
+    session = Session("ses_1", request, model, LimitSettings(), lambda _session: None, 0.0)
+    session.attach(Outbox(1000), 0.0)
+    session.receive(FILES[0], 0.0)
+    job = session.take(0.0)
+    assert job is not None
+    session.finish(model.stepper.run([job])[0], 0.0)
+    session.operate(TargetAdd(type="target.add", op="add", box=box, on_seq=100), 0.0)
+    session.operate(SessionUpdate(type="session.update", op="update", cadence=3), 0.0)
+    late_s = ARRIVAL_WAIT_S + 1.0
+    session.receive(FILES[1], late_s)
+    assert session.request.cadence is None, "frame 100 may still come"
+    job = session.take(late_s)
+    assert job is not None
+    assert job.cadence == 3
 
 
 async def test_a_session_hears_once_that_overload_begins_or_ends_for_it() -> None:

@@ -11,8 +11,9 @@ from service.engine.counters import Drop
 from service.engine.credit import LEAST, MOST, START, Credit
 from service.engine.outbox import Outbox, ResultDraft
 from service.engine.session import Session
-from service.protocol.messages import CreateRequest, SessionUpdate, TargetAdd, TargetRemove, TargetRequest
-from service.settings import MIB, LimitSettings
+from service.protocol.messages import SessionUpdate, TargetAdd, TargetRemove
+from service.protocol.requests import CreateRequest, TargetRequest
+from service.settings_sections import MIB, LimitSettings
 from tests.unit.service.test_session import BOX, FILES, STEPPER, model
 
 FRAME = 50_000

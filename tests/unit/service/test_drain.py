@@ -16,7 +16,7 @@ from service.engine.outbox import Outbox
 from service.engine.registry import Registry
 from service.engine.resume import Resumption
 from service.engine.session import Session
-from service.protocol.messages import CreateRequest
+from service.protocol.requests import CreateRequest
 from service.store.redis import RedisStore
 from tests.redis_server import RedisServer, redis_or_skip
 from tests.unit.service.serving import new_registry

@@ -7,7 +7,7 @@ import pytest
 from service.api import idempotency
 from service.api.idempotency import ALL_BYTES, KEPT_S, MAX_KEYS, OWNER_BYTES, Answer, Kept, again, fingerprint
 from service.api.problems import Problem
-from service.protocol.messages import CreateRequest
+from service.protocol.requests import CreateRequest
 
 
 def answer(at_s: float = 0.0, size: int = 10) -> Answer:

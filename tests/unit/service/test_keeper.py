@@ -14,7 +14,7 @@ from service.engine.keeper import Keeper
 from service.engine.outbox import Outbox
 from service.engine.registry import Registry
 from service.engine.session import Session
-from service.protocol.messages import CreateRequest
+from service.protocol.requests import CreateRequest
 from service.store.port import LeaseHeld
 from service.store.redis import RedisStore
 from tests.redis_server import RedisServer

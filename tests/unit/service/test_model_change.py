@@ -22,8 +22,9 @@ from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
 from service.engine.session import Session
 from service.engine.snapshots import captured, packed, revived, unpacked
-from service.protocol.messages import CreateRequest, PatchRequest, SessionUpdate, TargetRequest, TargetUpdate
-from service.settings import LimitSettings
+from service.protocol.messages import SessionUpdate, TargetUpdate
+from service.protocol.requests import CreateRequest, PatchRequest, TargetRequest
+from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing, jpeg
 from tests.end_to_end.conftest import with_header

@@ -11,8 +11,8 @@ from service.engine.outbox import Outbox
 from service.engine.rates import AnsweredRate, RateChange
 from service.engine.session import Session
 from service.engine.steps import Stepper
-from service.protocol.messages import CreateRequest, TargetRequest
-from service.settings import LimitSettings
+from service.protocol.requests import CreateRequest, TargetRequest
+from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing
 

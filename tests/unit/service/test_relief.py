@@ -11,7 +11,7 @@ from models.tracker import Tracker
 from service.engine import relief as relief_module
 from service.engine.relief import Relief
 from service.engine.session import Session
-from service.protocol.messages import CreateRequest, TargetRequest
+from service.protocol.requests import CreateRequest, TargetRequest
 from tests.drawing import Drawing
 from tests.unit.service.test_scheduler import RecordingRuntime, serving
 from tests.waiting import until

@@ -19,8 +19,8 @@ from service.engine.outbox import CloseOrder, Outbox
 from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
 from service.engine.session import Session
-from service.protocol.messages import CreateRequest, TargetRequest
-from service.settings import LimitSettings
+from service.protocol.requests import CreateRequest, TargetRequest
+from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tally import ModelTally
 from tests.drawing import Drawing

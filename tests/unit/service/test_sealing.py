@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.settings import StoreSettings
+from service.settings_sections import StoreSettings
 from service.store.opening import open_store
 from service.store.port import SessionStore
 from service.store.redis import RedisStore

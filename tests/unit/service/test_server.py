@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from service.server import CannotListen, listeners
-from service.settings import ServerSettings
+from service.settings_sections import ServerSettings
 
 
 def test_a_host_name_listens_on_one_port_of_all_its_addresses() -> None:

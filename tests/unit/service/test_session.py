@@ -14,8 +14,9 @@ from service.engine.models import Model
 from service.engine.outbox import Outbox, ResultDraft
 from service.engine.session import Session
 from service.engine.steps import Stepper
-from service.protocol.messages import CreateRequest, TargetAdd, TargetRemove, TargetRequest
-from service.settings import LimitSettings
+from service.protocol.messages import TargetAdd, TargetRemove
+from service.protocol.requests import CreateRequest, TargetRequest
+from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import TS_VALID, with_header

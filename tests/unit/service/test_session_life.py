@@ -28,18 +28,11 @@ from service.engine.models import Model, Models
 from service.engine.outbox import CloseOrder, Outbox, ResultDraft
 from service.engine.registry import Registry, SessionMissing
 from service.engine.session import Session
-from service.protocol.messages import (
-    CreateRequest,
-    SessionUpdate,
-    TargetAdd,
-    TargetRemove,
-    TargetRequest,
-    TargetsSet,
-    TargetUpdate,
-)
+from service.protocol.messages import SessionUpdate, TargetAdd, TargetRemove, TargetsSet, TargetUpdate
+from service.protocol.requests import CreateRequest, TargetRequest
 from service.protocol.results import encoded
 from service.protocol.server_messages import SERVER_MESSAGES
-from service.settings import LimitSettings
+from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import MUST, with_header

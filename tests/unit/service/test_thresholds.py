@@ -20,8 +20,8 @@ from service.engine.outbox import Outbox, ResultDraft
 from service.engine.session import Session
 from service.engine.steps import Stepper
 from service.engine.thresholds import REST_S, applied
-from service.protocol.messages import CreateRequest, PatchRequest, TargetRequest, Thresholds
-from service.settings import LimitSettings
+from service.protocol.requests import CreateRequest, PatchRequest, TargetRequest, Thresholds
+from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 from tests.drawing import Drawing, jpeg
 

@@ -11,7 +11,8 @@ import pytest
 from service.security.access import Access, check_exposure
 from service.security.keys import ORDINARY_SCOPES, new_key, write_keys
 from service.security.principals import ANYBODY, Unauthenticated
-from service.settings import AuthSettings, SettingsInvalid, load_settings
+from service.settings import SettingsInvalid, load_settings
+from service.settings_sections import AuthSettings
 
 
 @pytest.fixture

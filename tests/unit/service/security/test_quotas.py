@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.security.quotas import FORGOTTEN_S, Bucket, Quotas, Verdict
-from service.settings import QuotaSettings
+from service.settings_sections import QuotaSettings
 
 
 def _verdicts(quotas: Quotas, count: int, size: int, now_s: float, owner: str = "a") -> list[Verdict]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.protocol.messages import CreateRequest
+from service.protocol.requests import CreateRequest
 from service.security.principals import Principal, Scope, Unauthenticated
 from service.security.tickets import (
     MAX_PER_OWNER,

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from service.security.jwks import FRESH_S, RETRY_S, STALE_S, Jwks, KeysUnavailable, public_keys
 from service.security.principals import Principal, Scope, Unauthenticated
 from service.security.tokens import Tokens
-from service.settings import AuthSettings, SettingsInvalid
+from service.settings import SettingsInvalid
+from service.settings_sections import AuthSettings
 
 ED = ed25519.Ed25519PrivateKey.generate()
 EC = ec.generate_private_key(ec.SECP256R1())
