@@ -209,6 +209,8 @@ class ModelSpec:
     calibration: CalibrationSpec | None = None
     bf16: bool = False
     """Whether the weights were shown to follow as well in bfloat16 (`python -m tests.benchmarks.precisions`)."""
+    as_marked: bool = False
+    """Whether boxes are as tight or as wide as the first one was marked (`models.marking`); in no published loop."""
 
     def __post_init__(self) -> None:
         stays = self.presence.search is LostSearch.STAY

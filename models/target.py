@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.crops import Colour, Window
 from models.geometry import Box, Size
+from models.marking import AS_DRAWN, Marking
 from models.presence import Presence, State
 from models.runtimes.base import ByteArray, Features
 from models.scanning import NO_GUESSES, Guesses
@@ -75,6 +76,8 @@ class Target:
     """see `models.carrying`; None where the next frame is looked at"""
     guesses: Guesses = NO_GUESSES
     """where a lost target may be"""
+    marking: Marking = AS_DRAWN
+    """how its boxes are marked"""
     crops: tuple[NDArray[Any], ...] = ()
     """what the features were made of, one for each of `templates` or a single one: (Z, Z, 3); never changed"""
 

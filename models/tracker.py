@@ -17,6 +17,7 @@ from models.crops import Colour, Window
 from models.families import FAMILIES
 from models.frames import FrameLike, Picture, PixelRect
 from models.geometry import Box, Size
+from models.marking import Marking, views
 from models.presence import Presence
 from models.runtimes.base import ByteArray, Features, Runtime
 from models.runtimes.probing import Probe
@@ -51,7 +52,10 @@ class Tracker:
             templates, crops = (features,) * self.spec.memory.length, crops * self.spec.memory.length
             features = self.runtime.joined(templates)
         search_size = self._search_size(box, _frame_size(frame))
-        return Target(box, place, features, templates, Presence(), fill, search_size, crops=crops)
+        target = Target(box, place, features, templates, Presence(), fill, search_size, crops=crops)
+        if self.spec.as_marked:
+            target.marking = self._marking(target, frame)
+        return target
 
     def placed(self, target: Target, box: Box) -> Target:
         """A copy of the target that goes on from `box`, with the templates it has."""
@@ -114,6 +118,17 @@ class Tracker:
         (features,) = self.runtime.template(crop)
         return crop[0], features
 
+    def _marking(self, target: Target, frame: ByteArray) -> Marking:
+        """How the target was marked, from looks at it in the frame that it starts in."""
+        look = self._look(target, Picture.of(frame))
+        drawn = []
+        for window in views(look.window):
+            (found,) = self._searched([replace(look, window=window)])
+            if found.best[4] >= self.spec.presence.enter:
+                box = Box.from_centre(*found.best[:4])
+                drawn.append(self._rules.measured(box, target.place, window, self.spec.crop, look.search_size))
+        return Marking.of(target.place, drawn)
+
     def _search_size(self, box: Box, frame: Size) -> int:
         small = self.spec.small_target
         if small is not None and box.w * box.h < small.area_share * frame.w * frame.h:
@@ -146,15 +161,19 @@ class Tracker:
         crops = self._buffers.take(len(looks), search_size)
         for look, crop in zip(looks, crops, strict=True):
             self._rules.cut(look.picture, look.window, crop, look.target.fill)
-        sizes = [
-            self._rules.penalty_size(look.target.place, look.window, self.spec.crop, search_size, look.target.frames)
-            for look in looks
-        ]
+        sizes = [self._drawn_size(look) for look in looks]
         loop = np.array([self._loop(look.target) for look in looks], np.float32)
         features = [look.target.features for look in looks]
         best, peak2 = self.runtime.search(features, crops, np.array(sizes, np.float32), loop)
         # Plain numbers from here on: a few dozen of them, where numpy would only be slower.
-        return list(map(Found, looks, best.tolist(), peak2.tolist()))
+        marked = [look.target.marking.as_marked(row) for look, row in zip(looks, best.tolist(), strict=True)]
+        return list(map(Found, looks, marked, peak2.tolist()))
+
+    def _drawn_size(self, look: Look) -> Size:
+        """The size in crop pixels that the network is expected to give the target's box."""
+        target = look.target
+        size = self._rules.penalty_size(target.place, look.window, self.spec.crop, look.search_size, target.frames)
+        return target.marking.as_drawn(size)
 
     def _loop(self, target: Target) -> tuple[float, float, float]:
         loop, long_term = self.spec.loop, self.spec.long_term

@@ -66,6 +66,8 @@ def open_runtime(
 
         return open_torchscript(*graphs, device, threads, precision)
     if device != "cpu":
+        if find_spec("onnx") is None:
+            raise RuntimeUnavailable(f"{kind} on {device!r} needs the extra `gpu`: pip install 'lockon[gpu]'")
         from models.runtimes.onnx_bound import BoundOnnxRuntime
 
         return BoundOnnxRuntime(*graphs, device, threads)
