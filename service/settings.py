@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 
 from service.settings_sections import (
     AuthSettings,
@@ -27,6 +28,8 @@ from service.settings_sections import (
 
 ENV_PREFIX = "LOCKON_"
 CONFIG_VARIABLE = "LOCKON_CONFIG"
+_NUMBERS_AND_CHOICES = ("int_", "float_", "bool_", "less_than", "greater_than", "finite", "enum", "literal")
+"""How pydantic's names begin of what can be wrong with a number or a choice."""
 
 
 class SettingsInvalid(ValueError):
@@ -85,10 +88,24 @@ def load_settings(overrides: Mapping[str, Any] | None = None, config: Path | Non
     try:
         return Settings(**merged)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        unknown = first["type"] == "extra_forbidden"
-        message = "there is no such setting; docs/settings.md lists them all" if unknown else first["msg"]
-        raise SettingsInvalid(f"{'.'.join(map(str, first['loc']))}: {message}") from error
+        raise SettingsInvalid(_first_reason(error)) from error
+
+
+def _first_reason(error: ValidationError) -> str:
+    """The first setting that is wrong, what it has to be (of a union, everything that it may be), and what it is."""
+    messages: dict[str, list[str]] = {}
+    errors = error.errors(include_url=False)
+    for reason in errors:
+        # Behind section and key stand places in a list, and the names of a union's members.
+        setting = ".".join(str(part) for i, part in enumerate(reason["loc"]) if i < 2 or isinstance(part, int))
+        messages.setdefault(setting, []).append(reason["msg"])
+    setting, wanted = next(iter(messages.items()))
+    kind = errors[0]["type"]
+    if kind == "extra_forbidden":
+        return f"{setting}: there is no such setting; docs/settings.md lists them all"
+    # Of numbers and choices alone: any other text may be a secret.
+    found = f" (it is {errors[0]['input']!r})" if kind.startswith(_NUMBERS_AND_CHOICES) else ""
+    return f"{setting}: {'; or '.join(wanted)}{found}"
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -102,7 +119,11 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _from_environment() -> dict[str, Any]:
     """LOCKON_SECTION__KEY variables; unknown ones are kept, so that they are refused."""
-    values: dict[str, Any] = EnvSettingsSource(Settings)()
+    try:
+        values: dict[str, Any] = EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        example = f"""{ENV_PREFIX}MODELS__ALSO='["dummy"]'"""
+        raise SettingsInvalid(f"{error}: in the environment lists are JSON, such as {example}") from error
     for name in os.environ:
         section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
         if name.startswith(ENV_PREFIX) and separator:

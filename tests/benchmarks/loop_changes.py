@@ -1,10 +1,12 @@
-"""What changes of the tracking loop would give that need no training; none of them is part of the product.
+"""What changes of the tracking loop give that need no training.
 
     python -m tests.benchmarks.loop_changes FOLDER --model siamfcpp_tiny
 
-prints, as Markdown, the success AUC over the sequences in FOLDER, as `lockon evaluate` has it, of the loop as it is and
-with: another rate of the size; boxes averaged over the neighbouring cells that agree; template features blended with
-those of later frames, whose scores are good.
+prints, as Markdown, the success AUC over the sequences in FOLDER, the mean of passes from first boxes beside the true
+one, of the loop as it is and with: boxes as wide as the network draws them instead of as the first one was marked; the
+search where the target would be if it went on as in the last frames; another rate of the size or weight of the window;
+boxes averaged over the neighbouring cells that agree; template features blended with those of later frames, whose
+scores are good.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from models.package import DEFAULT_MODEL, find_package, load_tracker
 from models.presence import State
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.tracker import Tracker
-from training.evaluation.metrics import mean_scores
+from tests.benchmarks.starts import COLUMNS, row, starts
 from training.evaluation.ope import Answer, ModelTracker, evaluate
 from training.evaluation.report import Halves
 from training.evaluation.sequences import read_sequences
@@ -43,10 +45,10 @@ class Voting(CachingRuntime):
         """See the port for the shapes."""
         found = super().search(features, crops, size, loop)
         best = found.best.copy()
-        for row, feature, crop in zip(best, features, crops, strict=True):
+        for chosen, feature, crop in zip(best, features, crops, strict=True):
             score, boxes = self._maps(feature, crop)
-            weights = _weights(score, boxes, int(row[7]))
-            row[:4] = (boxes * weights).sum(1) / weights.sum()
+            weights = _weights(score, boxes, int(chosen[7]))
+            chosen[:4] = (boxes * weights).sum(1) / weights.sum()
         return Best(best, found.peak2)
 
 
@@ -102,6 +104,28 @@ def _mixed(old: Features, new: Features, share: float) -> Features:
     return tuple((1 - share) * before + share * now for before, now in zip(old, new, strict=True))
 
 
+class Ahead(ModelTracker):
+    """A tracker that looks where its target would be if it went on by `share` of its mean speed of late."""
+
+    def __init__(self, tracker: Tracker, share: float) -> None:
+        super().__init__(tracker)
+        self._share = share
+        self._speed = np.zeros(2)
+
+    def follow(self, frame: ByteArray, time_s: float) -> Answer:
+        """The target is moved before the look, and counts as not moved by that."""
+        target = self._target
+        assert target is not None
+        before, reported = target.place, target.box
+        calm = target.presence.state is State.TRACKING
+        dx, dy = self._share * self._speed * calm
+        target.place = replace(before, x=before.x + dx, y=before.y + dy)
+        answer = super().follow(frame, time_s)
+        moved = (answer.box.cx - reported.cx, answer.box.cy - reported.cy)
+        self._speed = (self._speed + moved) / 2 if answer.state is State.TRACKING else np.zeros(2)
+        return answer
+
+
 def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     """Each change by its name."""
     package, shipped = find_package(model), load_tracker(model)
@@ -109,10 +133,15 @@ def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     cached = CachingRuntime(shipped.runtime, spec, graphs)
     voting = Voting(shipped.runtime, spec, graphs)
     tracker = Tracker(spec, cached)
+    others = {"boxes as the network draws them": replace(spec, as_marked=False)}
+    others |= {f"`size_lr` {rate:g}": replace(spec, loop=replace(spec.loop, size_lr=rate)) for rate in (0.2, 0.4, 0.7)}
+    others["`window_influence` 0.35"] = replace(spec, loop=replace(spec.loop, window_influence=0.35))
     made: dict[str, Callable[[], ModelTracker]] = {"as it is": lambda: ModelTracker(tracker)}
-    for rate in (0.2, 0.4, 0.7):
-        other = Tracker(replace(spec, loop=replace(spec.loop, size_lr=rate)), cached)
-        made[f"`size_lr` {rate:g}"] = lambda other=other: ModelTracker(other)  # type: ignore[misc]
+    for name, other in others.items():
+        made[name] = lambda other=other: ModelTracker(Tracker(other, cached))  # type: ignore[misc]
+    for share in (0.5, 1.0):
+        name = f"looks {share:.0%} of its speed ahead"
+        made[name] = lambda share=share: Ahead(tracker, share)  # type: ignore[misc]
     made["boxes averaged over neighbouring cells"] = lambda: ModelTracker(Tracker(spec, voting))
     for name, blend in {
         "template: 30 % of the newest, every 5 frames": Blend(5, 0.3),
@@ -128,16 +157,15 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("folder", type=Path)
     options.add_argument("--model", default=DEFAULT_MODEL)
+    options.add_argument("--starts", type=int, default=4)
     chosen = options.parse_args()
     sequences = read_sequences(chosen.folder)
     halves = Halves.of(sequence.name for sequence in sequences)
-    print(f"| {chosen.model} | all | tuning half | held-out half |\n| --- | --- | --- | --- |", flush=True)  # noqa: T201
+    print(f"| {chosen.model} | {COLUMNS} |\n{'| --- ' * 5}|", flush=True)  # noqa: T201
     with tempfile.TemporaryDirectory() as scratch:
         for name, make in changes(chosen.model, Path(scratch)).items():
-            runs = evaluate({name: make}, sequences)[name]
-            parts = [{run.sequence for run in runs}, set(halves.tuning), set(halves.held_out)]
-            aucs = [mean_scores(run.scores for run in runs if run.sequence in part).auc for part in parts]
-            print(f"| {name} | {' | '.join(f'{auc:.3f}' for auc in aucs)} |", flush=True)  # noqa: T201
+            runs = evaluate(starts(make, name, chosen.starts), sequences)
+            print(row(name, list(runs.values()), halves), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -31,18 +31,29 @@ def test_the_file_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: p
 def test_lists_in_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCKON_MODELS__ALSO", '["dummy"]')
     assert load_settings().models.also == ["dummy"]
+    monkeypatch.setenv("LOCKON_MODELS__ALSO", "dummy")
+    with pytest.raises(SettingsInvalid, match=r'"models".*lists are JSON'):
+        load_settings()
 
 
 def test_unknown_names_and_bad_values_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsInvalid, match=r"server\.prot"):
         load_settings({"server": {"prot": 1}})
-    with pytest.raises(SettingsInvalid, match=r"server\.port"):
+    with pytest.raises(SettingsInvalid, match=r"server\.port: .*65535 \(it is 70000\)"):
         load_settings({"server": {"port": 70000}})
+    with pytest.raises(SettingsInvalid, match=r"^models\.runtime: .*'auto'.*'openvino'.*\(it is 'x'\)$"):
+        load_settings({"models": {"runtime": "x"}})
     with pytest.raises(SettingsInvalid, match="cannot be read"):
         load_settings(config=tmp_path / "none.toml")
     monkeypatch.setenv("LOCKON_SERVER__PROT", "1")
     with pytest.raises(SettingsInvalid, match=r"server\.prot"):
         load_settings()
+
+
+def test_no_refusal_shows_a_secret() -> None:
+    with pytest.raises(SettingsInvalid, match=r"token_keys") as refused:
+        load_settings({"store": {"token_keys": ["hush"]}})
+    assert "hush" not in str(refused.value)
 
 
 def test_the_documented_table_is_up_to_date() -> None:
