@@ -9,6 +9,7 @@ are those of the shared baselines. Only times of one run compare with each other
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,7 @@ def mean_of(runs: Sequence[Run]) -> dict[str, float]:
 
 def main() -> None:
     """Runs everything and prints the table: success AUC, precision at 20 px, mean overlap, times."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     # What OpenCV says of a network's target for every sequence is no help.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     data = SHARED / "data"

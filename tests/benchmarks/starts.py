@@ -1,4 +1,4 @@
-"""Passes from several first boxes: one alone says little, since a pixel more or less decides whether a target is lost."""
+"""Passes from several first boxes: one says little, since a pixel more or less decides whether a target is lost."""
 
 from __future__ import annotations
 
