@@ -73,7 +73,9 @@ class CameraStream:
         self.answers = 0
         self.came_s: list[float] = []
         targets = [{"box": list(box)} for box in boxes or [shots.film.box.xywh()]]
-        self.wire.say({"type": "hello", "create": {"model": model, "targets": targets, "cadence": cadence}})
+        # No deadline: those who send one frame at a time wait for each answer, however many others do so.
+        create = {"model": model, "targets": targets, "cadence": cadence, "deadline_ms": None}
+        self.wire.say({"type": "hello", "create": create})
         welcome = orjson.loads(self.wire.hear())
         assert welcome["type"] == "welcome", welcome
 
@@ -206,6 +208,8 @@ def lockon_server(models: Sequence[str], settings: Mapping[str, str], prelude: s
         "LOCKON_SERVER__LOG_LEVEL": "warning",
         "LOCKON_LIMITS__MIN_FPS": "0",
         "LOCKON_LIMITS__MAX_SESSIONS": "4096",
+        # Streams wait for their turn while others are measured.
+        "LOCKON_LIMITS__IDLE_TIMEOUT_S": "3600",
     }
     command = [sys.executable, "-c", f"{prelude}\n{program}"]
     environment = os.environ | defaults | dict(settings)
