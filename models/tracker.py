@@ -17,7 +17,7 @@ from models.crops import Colour, Window
 from models.families import FAMILIES
 from models.frames import FrameLike, Picture, PixelRect
 from models.geometry import Box, Size
-from models.marking import Marking, views
+from models.marking import AS_DRAWN, Marking
 from models.presence import Presence
 from models.runtimes.base import ByteArray, Features, Runtime
 from models.runtimes.probing import Probe
@@ -119,14 +119,13 @@ class Tracker:
         return crop[0], features
 
     def _marking(self, target: Target, frame: ByteArray) -> Marking:
-        """How the target was marked, from looks at it in the frame that it starts in."""
+        """How the target was marked, from a look at it in the frame that it starts in."""
         look = self._look(target, Picture.of(frame))
-        drawn = []
-        for window in views(look.window):
-            (found,) = self._searched([replace(look, window=window)])
-            if found.best[4] >= self.spec.presence.enter:
-                box = Box.from_centre(*found.best[:4])
-                drawn.append(self._rules.measured(box, target.place, window, self.spec.crop, look.search_size))
+        (found,) = self._searched([look])
+        if found.best[4] < self.spec.presence.enter:
+            return AS_DRAWN
+        crop_box = Box.from_centre(*found.best[:4])
+        drawn = self._rules.measured(crop_box, target.place, look.window, self.spec.crop, look.search_size)
         return Marking.of(target.place, drawn)
 
     def _search_size(self, box: Box, frame: Size) -> int:
