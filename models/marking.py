@@ -10,21 +10,24 @@ from typing import NamedTuple
 from models.geometry import Box, Size
 
 MOST = 2.0
-"""No width and no height is changed by more than this factor."""
+"""A box that differs by more than this factor differs by so much."""
 
 
 class Marking(NamedTuple):
-    """Width and height of the marked box, in those of the network's."""
+    """What the network's widths and heights are multiplied with."""
 
     width: float = 1.0
     height: float = 1.0
 
     @classmethod
-    def of(cls, marked: Box, drawn: Box) -> Marking:
-        """From the network's box for the marked target; one of something else beside it says nothing."""
+    def of(cls, marked: Box, drawn: Box, share: float) -> Marking:
+        """From the network's box for the marked target; one of something else beside it says nothing.
+
+        `share`, 0..1: how much of the difference is given, as a power. Some of it is of that one frame only, such as a
+        step's wide legs."""
         if abs(drawn.cx - marked.cx) >= marked.w / 2 or abs(drawn.cy - marked.cy) >= marked.h / 2:
             return cls()
-        return cls(_ratio(marked.w, drawn.w), _ratio(marked.h, drawn.h))
+        return cls(_ratio(marked.w, drawn.w) ** share, _ratio(marked.h, drawn.h) ** share)
 
     def as_drawn(self, size: Size) -> Size:
         """The size in which the network would draw a target that is marked in this one."""

@@ -209,12 +209,14 @@ class ModelSpec:
     calibration: CalibrationSpec | None = None
     bf16: bool = False
     """Whether the weights were shown to follow as well in bfloat16 (`python -m tests.benchmarks.precisions`)."""
-    as_marked: bool = False
-    """Whether boxes are as tight or as wide as the first one was marked (`models.marking`); in no published loop."""
+    as_marked: float = 0.0
+    """How much of the difference between the marked box and the network's is given to its later boxes, 0..1
+    (`models.marking`); 0, and no look at the first frame, in every published loop."""
 
     def __post_init__(self) -> None:
         stays = self.presence.search is LostSearch.STAY
         _require(self.long_term is None or stays, "a long-term tracker has presence.search = stay", self.presence)
+        _require(0 <= self.as_marked <= 1, "as_marked must be in 0..1", self.as_marked)
 
     @property
     def search_sizes(self) -> tuple[int, ...]:

@@ -126,7 +126,7 @@ class Tracker:
             return AS_DRAWN
         crop_box = Box.from_centre(*found.best[:4])
         drawn = self._rules.measured(crop_box, target.place, look.window, self.spec.crop, look.search_size)
-        return Marking.of(target.place, drawn)
+        return Marking.of(target.place, drawn, self.spec.as_marked)
 
     def _search_size(self, box: Box, frame: Size) -> int:
         small = self.spec.small_target

@@ -18,11 +18,12 @@ from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.runtimes.dummy import DUMMY_SPEC, DummyRuntime
 from models.tracker import Tracker
 
-SPEC = replace(DUMMY_SPEC, as_marked=True)
+SPEC = replace(DUMMY_SPEC, as_marked=1.0)
 SIDE = 48
 DRAWN = Size(60.0, 30.0)
 """What the network of these tests draws around a square of SIDE pixels, whatever was marked."""
 factors = st.floats(1 / MOST, MOST)
+shares = st.floats(0, 1)
 
 
 class Drawing(DummyRuntime):
@@ -56,15 +57,17 @@ def around_square(x: int, y: int, size: Size) -> Box:
     return Box.from_centre(x + SIDE / 2, y + SIDE / 2, *size)
 
 
+@pytest.mark.parametrize("share", [0.6, 1.0])
 @pytest.mark.parametrize("marked", [Size(48.0, 48.0), Size(40.0, 36.0), Size(70.0, 56.0)])
-def test_boxes_keep_to_what_was_marked(marked: Size) -> None:
+def test_boxes_become_what_was_marked_or_a_share_of_it(marked: Size, share: float) -> None:
+    expected = Size(*(drawn ** (1 - share) * side**share for drawn, side in zip(DRAWN, marked, strict=True)))
     runtime = Drawing()
-    tracker = Tracker(SPEC, runtime)
+    tracker = Tracker(replace(SPEC, as_marked=share), runtime)
     target = tracker.start(frame(300, 150), around_square(300, 150, marked))
-    for step in range(1, 20):
+    for step in range(1, 30):
         box = tracker.follow(target, frame(300 + 3 * step, 150 + step)).box
-        assert box.size == pytest.approx(marked, rel=0.03)
         assert (box.cx, box.cy) == pytest.approx((300 + 3 * step + SIDE / 2, 150 + step + SIDE / 2), abs=3)
+    assert box.size == pytest.approx(expected, rel=0.03)
     assert runtime.expected[-1] == pytest.approx(DRAWN, rel=0.05), "the network is told the size that it would draw"
 
 
@@ -89,23 +92,22 @@ def test_a_target_goes_on_as_marked_from_another_place() -> None:
     assert tracker.placed(target, Box(20, 20, 48, 48)).marking == target.marking != AS_DRAWN
 
 
-@given(factors, factors, st.floats(1, 500), st.floats(1, 500))
-def test_the_ratio_is_undone_and_done(width: float, height: float, w: float, h: float) -> None:
+@given(factors, factors, st.floats(1, 500), st.floats(1, 500), shares)
+def test_the_ratio_is_done_and_undone(width: float, height: float, w: float, h: float, share: float) -> None:
     marked = Box(10, 20, w, h)
-    drawn = Box.from_centre(marked.cx, marked.cy, w / width, h / height)
-    marking = Marking.of(marked, drawn)
-    assert marking == pytest.approx((width, height))
-    assert marking.as_drawn(marked.size) == pytest.approx(drawn.size)
-    row = marking.as_marked([drawn.cx, drawn.cy, drawn.w, drawn.h, 0.9, 1.0])
+    marking = Marking.of(marked, Box.from_centre(marked.cx, marked.cy, w / width, h / height), share)
+    assert marking == pytest.approx((width**share, height**share))
+    drawn = marking.as_drawn(marked.size)
+    row = marking.as_marked([marked.cx, marked.cy, *drawn, 0.9, 1.0])
     assert row == pytest.approx([marked.cx, marked.cy, w, h, 0.9, 1.0])
 
 
 @given(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.floats(0, 1e4), st.floats(0, 1e4)))
 def test_no_side_is_changed_by_more_than_the_limit(drawn: tuple[float, float, float, float]) -> None:
-    assert all(1 / MOST <= factor <= MOST for factor in Marking.of(Box(0, 0, 40, 20), Box(*drawn)))
+    assert all(1 / MOST <= factor <= MOST for factor in Marking.of(Box(0, 0, 40, 20), Box(*drawn), 1.0))
 
 
 def test_a_box_of_something_else_does_not_count() -> None:
     marked = Box(100, 100, 40, 40)
-    assert Marking.of(marked, Box.from_centre(139, 120, 20, 20)) == pytest.approx((2, 2))
-    assert Marking.of(marked, Box.from_centre(141, 120, 20, 20)) == AS_DRAWN
+    assert Marking.of(marked, Box.from_centre(139, 120, 20, 20), 1.0) == pytest.approx((MOST, MOST))
+    assert Marking.of(marked, Box.from_centre(141, 120, 20, 20), 1.0) == AS_DRAWN
