@@ -21,11 +21,12 @@ class Marking(NamedTuple):
 
     @classmethod
     def of(cls, marked: Box, drawn: Box, share: float) -> Marking:
-        """From the network's box for the marked target; one of something else beside it says nothing.
+        """From the network's box for the marked target; one of something else, or of no numbers, says nothing.
 
         `share`, 0..1: how much of the difference is given, as a power. Some of it is of that one frame only, such as a
         step's wide legs."""
-        if abs(drawn.cx - marked.cx) >= marked.w / 2 or abs(drawn.cy - marked.cy) >= marked.h / 2:
+        same = abs(drawn.cx - marked.cx) < marked.w / 2 and abs(drawn.cy - marked.cy) < marked.h / 2
+        if not (same and drawn.is_finite()):
             return cls()
         return cls(_ratio(marked.w, drawn.w) ** share, _ratio(marked.h, drawn.h) ** share)
 

@@ -122,11 +122,10 @@ class Tracker:
         """How the target was marked, from a look at it in the frame that it starts in."""
         look = self._look(target, Picture.of(frame))
         (found,) = self._searched([look])
-        if found.best[4] < self.spec.presence.enter:
-            return AS_DRAWN
         crop_box = Box.from_centre(*found.best[:4])
         drawn = self._rules.measured(crop_box, target.place, look.window, self.spec.crop, look.search_size)
-        return Marking.of(target.place, drawn, self.spec.as_marked)
+        seen = found.best[4] >= self.spec.presence.enter
+        return Marking.of(target.place, drawn, self.spec.as_marked) if seen else AS_DRAWN
 
     def _search_size(self, box: Box, frame: Size) -> int:
         small = self.spec.small_target

@@ -111,3 +111,11 @@ def test_a_box_of_something_else_does_not_count() -> None:
     marked = Box(100, 100, 40, 40)
     assert Marking.of(marked, Box.from_centre(139, 120, 20, 20), 1.0) == pytest.approx((MOST, MOST))
     assert Marking.of(marked, Box.from_centre(141, 120, 20, 20), 1.0) == AS_DRAWN
+
+
+@pytest.mark.parametrize("field", range(4))
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_numbers_that_are_none_do_not_count(field: int, number: float) -> None:
+    drawn = [100.0, 100.0, 30.0, 30.0]
+    drawn[field] = number
+    assert Marking.of(Box(100, 100, 40, 40), Box(*drawn), 1.0) == AS_DRAWN
