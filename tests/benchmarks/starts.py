@@ -43,13 +43,17 @@ def starts(make: TrackerFactory, label: str, count: int) -> dict[str, TrackerFac
     return {f"{label} {number}": lambda number=number: Shifted(make(), number) for number in range(count)}  # type: ignore[misc]
 
 
+def mean_auc(passes: Sequence[Sequence[Run]]) -> str:
+    """The mean success AUC of two passes or more with its standard error."""
+    aucs = [mean_scores([run.scores for run in each]).auc for each in passes]
+    return f"{np.mean(aucs):.3f} ± {np.std(aucs, ddof=1) / math.sqrt(len(aucs)):.3f}"
+
+
 def row(label: str, passes: Sequence[Sequence[Run]], halves: Halves) -> str:
     """A line of a table: the mean over the passes with its standard error; the halves; the CPU time."""
-    groups = (halves.tuning | halves.held_out, halves.tuning, halves.held_out)
-    aucs = [
-        [mean_scores([run.scores for run in each if run.sequence in group]).auc for each in passes] for group in groups
-    ]
-    mean, tuning, held_out = (float(np.mean(part)) for part in aucs)
-    error = float(np.std(aucs[0], ddof=1)) / math.sqrt(len(passes))
+    tuning, held_out = (
+        float(np.mean([run.scores.auc for each in passes for run in each if run.sequence in half]))
+        for half in (halves.tuning, halves.held_out)
+    )
     cpu_ms = np.mean([run.cpu_ms for each in passes for run in each if run.cpu_ms is not None])
-    return f"| {label} | {mean:.3f} ± {error:.3f} | {tuning:.3f} | {held_out:.3f} | {cpu_ms:.1f} |"
+    return f"| {label} | {mean_auc(passes)} | {tuning:.3f} | {held_out:.3f} | {cpu_ms:.1f} |"

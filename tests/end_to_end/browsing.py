@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-from tests.end_to_end.fake_camera import BITS, STRIP_HEIGHT, Recording
+from tests.end_to_end.page.fake_camera import BITS, STRIP_HEIGHT, Recording
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
