@@ -49,7 +49,8 @@ def embedded(sequence: Path, share: float, file_bytes: int, count: int) -> Shots
     paths = sorted((sequence / "img").glob("*.jpg"))[:count]
     truth = Box(*map(float, np.loadtxt(sequence / "groundtruth.txt", delimiter=",", ndmin=2)[0]))
     scale = share * WIDTH / (_SEARCHED * context_side(Size(truth.w, truth.h), 0.5))
-    moved = np.float32([[scale, 0, WIDTH / 2 - truth.cx * scale], [0, scale, HEIGHT / 2 - truth.cy * scale]])
+    rows = [[scale, 0, WIDTH / 2 - truth.cx * scale], [0, scale, HEIGHT / 2 - truth.cy * scale]]
+    moved = np.array(rows, np.float32)
     pictures = [_embedded(path, moved, seed) for seed, path in enumerate(paths)]
     quality = min(range(50, 97, 3), key=lambda tried: abs(len(jpeg(pictures[0], tried)) - file_bytes))
     files = [jpeg(picture, quality) for picture in pictures]

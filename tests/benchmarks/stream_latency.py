@@ -24,8 +24,8 @@ from models.geometry import Box
 from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
 from models.tracker import Tracker
-from service.app import Loader
 from service.engine.decoding import HostDecoder
+from service.engine.models import Loader
 from service.protocol.header import read_frame
 from service.settings import Settings, load_settings
 from service.telemetry.logs import configure_logs
@@ -61,11 +61,15 @@ class SlowRuntime:
     def __init__(self, inner: Runtime, step_s: float) -> None:
         self._inner = inner
         self._step_s = step_s
-        self.device = inner.device
+        self.device, self.precision = inner.device, inner.precision
 
     def template(self, crops: ByteArray) -> list[Features]:
         """As the inner one."""
         return self._inner.template(crops)
+
+    def joined(self, templates: Sequence[Features]) -> Features:
+        """As the inner one."""
+        return self._inner.joined(templates)
 
     def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
         """As the inner one, later."""

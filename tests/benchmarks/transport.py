@@ -67,9 +67,9 @@ def serve_bare(ws: str, loop: str, http: str = "httptools") -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         "tests.benchmarks.transport:bare_app",
-        ws=ws,  # type: ignore[arg-type]
-        loop=loop,  # type: ignore[arg-type]
-        http=http,  # type: ignore[arg-type]
+        ws=ws,
+        loop=loop,
+        http=http,
         ws_per_message_deflate=False,
         log_level="critical",
     )
@@ -179,12 +179,12 @@ def saturate(server: Served, messages: int, message: Message) -> None:
             wire.send(*message(seqs[wire]))
         while answered < messages:
             for key, _ in selector.select(30):
-                wire = key.fileobj
-                assert isinstance(wire, Wire)
-                for _ in filter(_answers, wire.heard()):
+                ready = key.fileobj
+                assert isinstance(ready, Wire)
+                for _ in filter(_answers, ready.heard()):
                     answered += 1
-                    seqs[wire] += 1
-                    wire.send(*message(seqs[wire]))
+                    seqs[ready] += 1
+                    ready.send(*message(seqs[ready]))
     server.per_s.append(answered / (perf_counter() - began))
     server.cpu_us.append((server.cpu_s() - before) / answered * 1e6)
     for wire in wires:

@@ -296,8 +296,8 @@ async def test_tokens_of_the_issuer_open_what_their_scopes_say(
     async with rest(server, token(tenant="other")) as http:
         assert (await http.get(f"/v1/sessions/{session}")).status_code == 404
     assert (await refused(server, additional_headers=bearer(token(aud="other")))).status_code == 401
-    expired = {"additional_headers": bearer(token(exp=time.time() - 40))}
-    assert (await refused(server, **expired)).status_code == 401
+    expired = bearer(token(exp=time.time() - 40))
+    assert (await refused(server, additional_headers=expired)).status_code == 401
 
 
 async def test_a_socket_ends_with_its_token(start_server: StartServer, issuer: tuple[str, Callable[..., str]]) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from models.package import load_tracker
 from models.tracker import Tracker

@@ -135,10 +135,10 @@ async def test_windows_of_large_targets_are_scaled_down_and_boxes_stay_in_frame_
 async def test_a_cadence_and_thresholds_hold_for_the_session(server: RunningServer) -> None:
     drawing = Drawing(speed_x=1.0, speed_y=1.0)
     thresholds = lockon_client.Thresholds(leave=0.2, lost_after_ms=40)
-    options = {"every": True, "cadence": 4, "thresholds": thresholds}
     gone = np.random.default_rng(9).integers(0, 80, (240, 320, 3), np.uint8)
     pictures = [*(drawing.frame(index) for index in range(12)), *[gone] * 4]
-    async with lockon_client.track(server.ws, box=drawing.box(0).xywh(), **options) as t:
+    first = drawing.box(0).xywh()
+    async with lockon_client.track(server.ws, box=first, every=True, cadence=4, thresholds=thresholds) as t:
         results = [result.targets[0] async for result in t.results(pictures)]
     assert sum(target.search == "carried" for target in results) >= 6
     assert results[-1].state is lockon_client.State.LOST, "four frames are longer than 40 ms"

@@ -16,7 +16,7 @@ from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.runtimes.kinds import Precision
 from models.tracker import Tracker
 from service.protocol.header import Reason
-from service.telemetry.metrics import ModelTally
+from service.telemetry.tally import ModelTally
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import TIMEOUT_S, RunningServer, StartServer, opened, streaming
 from tests.waiting import until

@@ -114,8 +114,8 @@ async def test_what_became_of_frames_adds_up_and_every_stage_is_measured(start_s
     server = start_server()
     async with streaming(server, FIRST) as talk:
         for index in range(4):
-            stamp = {"flags": TS_VALID, "ts_us": 40_000 * (index + 1)}
-            await talk.ask(with_header(DRAWING.jpeg(index), index + 1, **stamp), "result")
+            stamped = with_header(DRAWING.jpeg(index), index + 1, flags=TS_VALID, ts_us=40_000 * (index + 1))
+            await talk.ask(stamped, "result")
         for index in range(40):
             await talk.say(with_header(DRAWING.jpeg(index), index + 10))
         await talk.say(b"no frame")

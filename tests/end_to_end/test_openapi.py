@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -50,7 +52,7 @@ EXCLUDED = [positive_data_acceptance]
 
 @SCHEMA.parametrize()
 @QUICK
-def test_every_operation_keeps_what_it_promises(case: schemathesis.Case, guarded: RunningServer, key: str) -> None:
+def test_every_operation_keeps_what_it_promises(case: schemathesis.Case[Any], guarded: RunningServer, key: str) -> None:
     case.call_and_validate(base_url=guarded.http, headers=bearer(key), excluded_checks=EXCLUDED)
 
 
@@ -58,6 +60,6 @@ def test_every_operation_keeps_what_it_promises(case: schemathesis.Case, guarded
 @SCHEMA.parametrize()
 @THOROUGH
 def test_every_operation_keeps_what_it_promises_for_long(
-    case: schemathesis.Case, guarded: RunningServer, key: str
+    case: schemathesis.Case[Any], guarded: RunningServer, key: str
 ) -> None:
     case.call_and_validate(base_url=guarded.http, headers=bearer(key), excluded_checks=EXCLUDED)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 from tests.end_to_end.conftest import TIMEOUT_S, RunningServer, StartServer, opened, with_header
 from tests.end_to_end.guarding import refused
@@ -113,8 +114,8 @@ async def test_on_loopback_other_names_are_refused_unless_they_are_listed(start_
             assert problem(await http.get("/v1/sessions", headers={"Host": host})) == (421, "misdirected")
         for host in ("lockon.example", "LOCKON.example:8443", "localhost:1", "[::1]:8000", "127.0.0.1"):
             assert (await http.get("/v1/sessions", headers={"Host": host})).status_code == 200
-    page = {"host": "127.0.0.1", "origin": f"http://lockon.example:{server.port}"}
-    async with connect(f"ws://lockon.example:{server.port}/v1/stream", **page):
+    page = Origin(f"http://lockon.example:{server.port}")
+    async with connect(f"ws://lockon.example:{server.port}/v1/stream", host="127.0.0.1", origin=page):
         pass
     with pytest.raises(InvalidStatus) as caught:
         async with connect(f"ws://evil.example:{server.port}/v1/stream", host="127.0.0.1"):

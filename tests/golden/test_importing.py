@@ -85,7 +85,9 @@ def test_variables_of_tensorflow_are_recognised_and_run(tmp_path: Path) -> None:
     shapes: dict[str, list[int]] = dict(golden("siamrpn_tf").spec["tf_variables"])
     generator = np.random.default_rng(0)
     # Positive, as variances have to be; small, so that nothing overflows.
-    variables = {name: generator.uniform(0.001, 0.01, shape).astype(np.float32) for name, shape in shapes.items()}
+    variables: dict[str, Any] = {
+        name: generator.uniform(0.001, 0.01, shape).astype(np.float32) for name, shape in shapes.items()
+    }
     np.savez(tmp_path / "variables.npz", **variables, global_step=np.array(5))
     assert_found_and_running(tmp_path / "variables.npz", "siamrpn_tf")
 

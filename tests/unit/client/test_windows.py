@@ -91,7 +91,7 @@ def test_images_of_windows_keep_what_the_network_takes_and_never_grow(width: int
     image_width, image_height = image_size(width, height, scale)
     assert 1 <= image_width <= width
     assert 1 <= image_height <= height
-    assert image_width >= min(1.0, scale * SPARE_SCALE) * width
+    assert image_width >= min(width, width * scale * SPARE_SCALE)
     assert (image_width, image_height) == (
         width,
         height,
@@ -135,7 +135,8 @@ def test_a_crop_of_a_scaled_window_shows_the_places_of_the_frame(
     picture = Picture(image, x, y, 800, 700, scaled_from=scaled_from)
     side = min(width, height) // 2
     window = Window(x + int(inner[0] * width), y + int(inner[1] * height), side)
-    found, truth = np.empty((2, 64, 64, 3), np.float32)
+    crops: Any = np.empty((2, 64, 64, 3), np.float32)
+    found, truth = crops
     cut(picture, window, found, (0, 0, 0))
     cut(pixels, window, truth, (0, 0, 0))
     # OpenCV samples at 32nds of a pixel of the image.

@@ -11,6 +11,7 @@ import numpy as np
 from models.geometry import Box, intersection_over_union
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
 from models.runtimes.dummy import DUMMY_SPEC
+from models.runtimes.kinds import Precision
 from models.spec import LoopSpec, LostSearch, PresenceSpec
 
 SQUARES = (
@@ -44,6 +45,7 @@ class ScriptedRuntime:
 
     name = "scripted"
     device = "cpu"
+    precision = Precision.F32
 
     def __init__(self, best: Sequence[float], peak2: tuple[float, float] = (0.25, 30.0)) -> None:
         """best: cx, cy, w, h, score, penalty; the ranking is the score, the index 7."""

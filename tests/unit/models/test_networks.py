@@ -87,7 +87,7 @@ def test_a_search_frame_costs_at_most_so_many_multiplications(name: str, at_most
 def test_gradients_reach_every_parameter_of_neck_and_head(network: SiamFCppLight) -> None:
     network.train()
     score, boxes = network.maps(network.template(crops(2, 112)), crops(2, 224))
-    (score.square().mean() + boxes.mean()).backward()
+    (score.square().mean() + boxes.mean()).backward()  # type: ignore[no-untyped-call]
     network.eval()
     without = [
         name

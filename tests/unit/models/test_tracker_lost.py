@@ -125,7 +125,7 @@ def test_a_long_term_tracker_holds_its_place_looks_wider_while_lost_and_comes_ba
     between = tracker.follow(target, FRAME)
     assert between.state is State.LOST
     assert between.box.cx > BOX.cx + 5
-    tracker.runtime.best[4] = 0.7
+    runtime.best[4] = 0.7
     assert tracker.follow(target, FRAME).state is State.REACQUIRED
     assert runtime.crop_sizes == [320, 320]
     np.testing.assert_allclose(runtime.loops[0], [[0.1, 0.01, 0.5]])

@@ -17,7 +17,7 @@ from service.engine.batching import BatchCurve
 from service.engine.changing import ChangeRefused
 from service.engine.decoding import HostDecoder
 from service.engine.models import Models
-from service.engine.outbox import Outbox
+from service.engine.outbox import Outbox, ResultDraft
 from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
 from service.engine.session import Session
@@ -145,8 +145,10 @@ async def test_where_only_a_window_came_the_next_whole_frame_is_waited_for(regis
     assert [(target.id, target.label) for target in saved.restarts] == [("a", "A")]
     assert revived(saved, session.model.tracker) == []
     await shown(session, windows[1])
-    results = [item for item in [await outbox.get() for _ in range(len(outbox))] if hasattr(item, "targets")]
-    assert (results[-1].targets, results[-1].next["full"]) == ([], True)
+    results = [item for item in [await outbox.get() for _ in range(len(outbox))] if isinstance(item, ResultDraft)]
+    assert results[-1].targets == []
+    assert results[-1].next is not None
+    assert results[-1].next["full"] is True
     await shown(session, with_header(DRAWING.jpeg(2), 4))
     assert session.followed["a"].target is not None
     adopted = registry.adopt(replace(saved, id="ses_2"), 7, [])

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from service.engine.outbox import CloseOrder, Item, Outbox, ResultDraft
 
 
 def _result(seq: int) -> ResultDraft:
     return ResultDraft(seq, None, 0.0, 0.0, 0.0, [], None, None)
+
+
+def _kept_in(sent: list[int]) -> Callable[[ResultDraft], bool]:
+    """Sends every result at once: its number is kept there."""
+
+    def send(result: ResultDraft) -> bool:
+        sent.append(result.seq)
+        return True
+
+    return send
 
 
 async def _all(outbox: Outbox) -> list[Item]:
@@ -41,7 +52,7 @@ async def test_too_many_waiting_messages_end_the_socket_and_free_their_memory() 
 
 async def test_a_result_goes_past_a_writer_that_has_nothing_to_do() -> None:
     outbox, sent = Outbox(8), list[int]()
-    outbox.send_now = lambda result: not sent.append(result.seq)
+    outbox.send_now = _kept_in(sent)
     writer = asyncio.create_task(outbox.get())
     await asyncio.sleep(0)
     outbox.put_newest(_result(1))
@@ -53,7 +64,7 @@ async def test_a_result_goes_past_a_writer_that_has_nothing_to_do() -> None:
 
 async def test_no_result_goes_past_what_waits_or_is_being_sent() -> None:
     outbox, sent = Outbox(8), list[int]()
-    outbox.send_now = lambda result: not sent.append(result.seq)
+    outbox.send_now = _kept_in(sent)
     outbox.put_newest(_result(1))  # nobody waits for it: the writer may be sending
     writer = asyncio.create_task(_next(outbox, 3))
     await asyncio.sleep(0)

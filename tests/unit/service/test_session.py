@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -127,7 +127,7 @@ async def test_every_frame_has_one_fate_and_results_come_in_order_whatever_happe
         session.receive(rng.choice([b"no image", file[: len(file) // 2]]), now_s)
 
     def add() -> None:
-        on_seq = rng.choice(["next", rng.randrange(40)])
+        on_seq: int | Literal["next"] = rng.choice(["next", rng.randrange(40)])
         operation = TargetAdd(type="target.add", op=f"op{now_s}", id=f"t{rng.randrange(3)}", box=BOX, on_seq=on_seq)
         session.operate(operation, now_s)
 

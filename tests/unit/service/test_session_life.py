@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -28,7 +29,7 @@ from service.engine.models import Model, Models
 from service.engine.outbox import CloseOrder, Outbox, ResultDraft
 from service.engine.registry import Registry, SessionMissing
 from service.engine.session import Session
-from service.protocol.messages import SessionUpdate, TargetAdd, TargetRemove, TargetsSet, TargetUpdate
+from service.protocol.messages import Operation, SessionUpdate, TargetAdd, TargetRemove, TargetsSet, TargetUpdate
 from service.protocol.requests import CreateRequest, TargetRequest
 from service.protocol.results import encoded
 from service.protocol.server_messages import SERVER_MESSAGES
@@ -154,14 +155,14 @@ class Lives(RuleBasedStateMachine):
         session = self.attached(index)
         if session is None:
             return
-        message = {
+        made: dict[str, Callable[[], Operation]] = {
             "a": lambda: TargetAdd(type="target.add", op=op, id=id, box=box, on_seq=on_seq),
             "u": lambda: TargetUpdate(type="target.update", op=op, id=id, box=box, on_seq=on_seq),
             "r": lambda: TargetRemove(type="target.remove", op=op, id=id),
             "s": lambda: TargetsSet(type="targets.set", op=op, targets=boxes),
-        }[kind]()
+        }
         self.asked[session.id].add(op)
-        session.operate(message, self.now_s)
+        session.operate(made[kind](), self.now_s)
 
     @rule(
         index=SESSIONS,

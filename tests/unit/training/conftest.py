@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 from tests.unit.training.short_runs import short_recipe
+from training.recipe import AugmentRecipe, Recipe
 
 SOURCES = ("one/discs", "two/squares")
+
+
+def own_augment(recipe: Recipe) -> AugmentRecipe:
+    """The disturbances of a recipe of our own, not those of a published code base."""
+    assert isinstance(recipe.augment, AugmentRecipe)
+    return recipe.augment
 
 
 def picture(rng: np.random.Generator, box: tuple[int, int, int, int]) -> bytes:

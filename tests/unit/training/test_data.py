@@ -6,12 +6,14 @@ import dataclasses
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from models.spec import SpecInvalid
+from tests.unit.training.conftest import own_augment
 from training.augment import Pairs, augment, to_device
 from training.datasets.sources import DataSet, read_source
 from training.datasets.tracks import DataInvalid, decoded
@@ -37,10 +39,10 @@ def opened(shards: Path) -> DataSet:
 
 def quiet(recipe: Recipe) -> Recipe:
     """The recipe without anything that changes pixels or positions."""
-    none = {
-        field.name: 0.0 for field in dataclasses.fields(recipe.augment) if field.name not in ("motion", "flip_share")
-    }
-    augment = dataclasses.replace(recipe.augment, **none)
+    own = own_augment(recipe)
+    kept = ("motion", "flip_share")
+    none: dict[str, Any] = {field.name: 0.0 for field in dataclasses.fields(own) if field.name not in kept}
+    augment = dataclasses.replace(own, **none)
     data = dataclasses.replace(recipe.data, negative_share=0.0)
     return dataclasses.replace(recipe, augment=augment, data=data)
 
@@ -101,7 +103,7 @@ def test_disturbed_pairs_keep_their_shape_and_repeat_with_their_seed(sampler: Pa
     pairs = to_device(sampler.batch(0, 8), torch.device("cpu"))
 
     def disturbed(seed: int) -> Pairs:
-        return augment(pairs, recipe.augment, torch.Generator().manual_seed(seed))
+        return augment(pairs, own_augment(recipe), torch.Generator().manual_seed(seed))
 
     first, again, other = disturbed(1), disturbed(1), disturbed(2)
     assert first.searches.shape == (8, 224, 224, 3)
@@ -113,10 +115,10 @@ def test_disturbed_pairs_keep_their_shape_and_repeat_with_their_seed(sampler: Pa
 
 def test_a_flip_moves_the_box_with_its_pixels(shards: Path, recipe: Recipe) -> None:
     calm = quiet(recipe)
-    aside = dataclasses.replace(calm.augment, shift=0.2)
+    aside = dataclasses.replace(own_augment(calm), shift=0.2)
     sampler = PairSampler([opened(shards)], calm.data, aside, calm.model.crop, seed=3)
     batch = sampler.batch(1, 8)
-    pairs = augment(to_device(batch, torch.device("cpu")), calm.augment, torch.Generator().manual_seed(0))
+    pairs = augment(to_device(batch, torch.device("cpu")), own_augment(calm), torch.Generator().manual_seed(0))
     turned = [row for row in range(8) if pairs.boxes[row, 0] != float(batch.boxes[row, 0])]
     assert turned
     for row in turned:

@@ -196,7 +196,8 @@ def test_an_exported_checkpoint_is_a_package_that_tracks(trained: Path, tmp_path
     assert package.origin["seed"] == 1
     assert "EfficientNet-Lite0" in package.file("MODEL_CARD.md").read_text()
     tracker = load_tracker(str(tmp_path / "mine"))
-    frame = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8), (0, 0), 4)
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    frame = np.asarray(cv2.GaussianBlur(noise, (0, 0), 4), np.uint8)
     target = tracker.start(frame, Box(100, 80, 60, 50))
     estimate = tracker.follow(target, frame)
     assert estimate.box.is_finite()

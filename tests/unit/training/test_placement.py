@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.crops import context_side
 from models.geometry import Box
+from tests.unit.training.conftest import own_augment
 from training.datasets.sources import DataSet, read_source
 from training.placement import placed
 from training.recipe import Motion, Recipe, read_recipe
@@ -27,13 +29,14 @@ def data(shards: Path) -> DataSet:
 def calm() -> Recipe:
     """The shipped recipe without anything that changes pixels or positions."""
     recipe = read_recipe(RECIPE)
-    none = {field.name: 0.0 for field in dataclasses.fields(recipe.augment) if field.name != "motion"}
-    augment = dataclasses.replace(recipe.augment, **none)
+    own = own_augment(recipe)
+    none: dict[str, Any] = {field.name: 0.0 for field in dataclasses.fields(own) if field.name != "motion"}
+    augment = dataclasses.replace(own, **none)
     return dataclasses.replace(recipe, augment=augment, data=dataclasses.replace(recipe.data, negative_share=0.0))
 
 
 def test_a_turned_target_has_the_box_of_a_turned_ellipse(data: DataSet, calm: Recipe) -> None:
-    turned = dataclasses.replace(calm.augment, rotation=20.0)
+    turned = dataclasses.replace(own_augment(calm), rotation=20.0)
     batch = PairSampler([data], calm.data, turned, calm.model.crop, seed=3).batch(0, 8)
     sides = batch.boxes[:, 2:] - batch.boxes[:, :2]
     np.testing.assert_allclose((batch.boxes[:, :2] + batch.boxes[:, 2:]) / 2, 112, atol=1e-3)
@@ -45,7 +48,7 @@ def test_a_turned_target_has_the_box_of_a_turned_ellipse(data: DataSet, calm: Re
 
 
 def test_a_deformed_target_is_turned_and_stretched_more(calm: Recipe) -> None:
-    rule = dataclasses.replace(calm.augment, aspect=0.1, rotation=5.0)
+    rule = dataclasses.replace(own_augment(calm), aspect=0.1, rotation=5.0)
     box, crop = Box(0, 0, 40, 30), calm.model.crop
 
     def spread(share: float) -> tuple[float, float]:
@@ -70,7 +73,7 @@ def test_negatives_of_the_same_class_come_from_another_scene(data: DataSet, calm
 
 
 def test_a_transplanted_target_keeps_its_middle_and_loses_its_surroundings(data: DataSet, calm: Recipe) -> None:
-    elsewhere = dataclasses.replace(calm.augment, transplant_share=1.0)
+    elsewhere = dataclasses.replace(own_augment(calm), transplant_share=1.0)
     crops = [
         PairSampler([data], calm.data, augment, calm.model.crop, seed=3).batch(0, 1)
         for augment in (calm.augment, elsewhere)
@@ -86,7 +89,7 @@ def test_a_transplanted_target_keeps_its_middle_and_loses_its_surroundings(data:
 
 
 def test_stretched_targets_have_the_sides_and_shifts_of_pysots_regions(calm: Recipe) -> None:
-    recipe = dataclasses.replace(calm.augment, motion=Motion.STRETCHED, shift=0.25, scale=0.18)
+    recipe = dataclasses.replace(own_augment(calm), motion=Motion.STRETCHED, shift=0.25, scale=0.18)
     rng = np.random.default_rng(0)
     drawn = [placed(Box(0, 0, 40, 30), calm.model.crop, recipe, rng) for _ in range(500)]
     wide = np.array([place.scale * np.sqrt(place.aspect) for place in drawn])
@@ -99,7 +102,7 @@ def test_stretched_targets_have_the_sides_and_shifts_of_pysots_regions(calm: Rec
 
 
 def test_zoomed_targets_stay_whole_within_the_crop(calm: Recipe) -> None:
-    recipe = dataclasses.replace(calm.augment, motion=Motion.ZOOMED, shift=0.45, scale=0.3)
+    recipe = dataclasses.replace(own_augment(calm), motion=Motion.ZOOMED, shift=0.45, scale=0.3)
     crop, rng = calm.model.crop, np.random.default_rng(0)
     for box in (Box(0, 0, 40, 30), Box(0, 0, 200, 4)):
         share = np.array([box.w, box.h]) * crop.template_size / context_side(box.size, crop.context_amount)

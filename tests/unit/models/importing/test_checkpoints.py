@@ -9,6 +9,7 @@ import struct
 import tarfile
 import types
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,15 +38,15 @@ class Command:
         return os.system, (f"touch {self.trace}",)
 
 
-class Python2Pickler(pickle._Pickler):  # type: ignore[misc]
+class Python2Pickler(pickle._Pickler):
     """Writes text as Python 2 did: as bytes of latin1."""
 
-    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar[dict[type, Callable[[Any, Any], None]]] = dict(pickle._Pickler.dispatch)
 
     def save_text(self, text: str) -> None:
         data = text.encode("latin1")
-        self.write(pickle.SHORT_BINSTRING + struct.pack("<B", len(data)) + data)
-        self.memoize(text)
+        self.write(pickle.SHORT_BINSTRING + struct.pack("<B", len(data)) + data)  # type: ignore[attr-defined]
+        self.memoize(text)  # type: ignore[attr-defined]
 
     dispatch[str] = save_text
 
@@ -88,7 +89,8 @@ def test_a_file_that_python_2_wrote_is_read(tmp_path: Path) -> None:
 def test_safetensors_and_npz_are_read(tmp_path: Path) -> None:
     save_file(WEIGHTS, tmp_path / "weights.safetensors")
     assert sorted(read_state(tmp_path / "weights.safetensors")) == sorted(NAMES)
-    np.savez(tmp_path / "weights.npz", **{name: tensor.numpy() for name, tensor in WEIGHTS.items()})
+    arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in WEIGHTS.items()}
+    np.savez(tmp_path / "weights.npz", **arrays)
     assert_weights(tmp_path / "weights.npz")
 
 
@@ -172,7 +174,7 @@ def test_files_of_other_kinds_are_refused_with_the_reason(tmp_path: Path) -> Non
     torch.save({"epoch": 3, "best": 0.5}, tmp_path / "numbers.pth")
     torch.save({"a": torch.ones(2, dtype=torch.complex64)}, tmp_path / "complex.pth")
     with pytest.warns(DeprecationWarning, match="torch.jit"):
-        torch.jit.script(torch.nn.ReLU()).save(str(tmp_path / "program.pt"))
+        torch.jit.script(torch.nn.ReLU()).save(str(tmp_path / "program.pt"))  # type: ignore[no-untyped-call]
     with tarfile.open(tmp_path / "packed.pth.tar", "w") as archive:
         archive.add(tmp_path / "page.pth", "page.pth")
     reasons = {

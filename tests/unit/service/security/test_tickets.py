@@ -72,7 +72,7 @@ def test_one_owner_has_a_bounded_number_of_tickets_and_takes_none_of_the_others(
 
 def test_the_holder_of_a_ticket_may_stream_and_nothing_else() -> None:
     holder = narrowed(ALICE)
-    assert (holder.owner, holder.key, holder.scopes) == (ALICE.owner, ALICE.key, {Scope.STREAM})
+    assert (holder.owner, holder.key, holder.scopes) == (ALICE.owner, ALICE.key, frozenset({Scope.STREAM}))
 
 
 def test_what_a_ticket_says_stands_and_the_rest_is_free() -> None:

@@ -21,17 +21,19 @@ from service.settings_sections import AuthSettings
 ED = ed25519.Ed25519PrivateKey.generate()
 EC = ec.generate_private_key(ec.SECP256R1())
 RSA = rsa.generate_private_key(65537, 2048)
-ALGORITHMS = {
-    "ed": (ED, jwt.algorithms.OKPAlgorithm, "EdDSA"),
-    "ec": (EC, jwt.algorithms.ECAlgorithm, "ES256"),
-    "rsa": (RSA, jwt.algorithms.RSAAlgorithm, "RS256"),
+PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+ALGORITHMS: dict[str, tuple[PrivateKey, str, str]] = {
+    "ed": (ED, jwt.algorithms.OKPAlgorithm.to_jwk(ED.public_key()), "EdDSA"),
+    "ec": (EC, jwt.algorithms.ECAlgorithm.to_jwk(EC.public_key()), "ES256"),
+    "rsa": (RSA, jwt.algorithms.RSAAlgorithm.to_jwk(RSA.public_key()), "RS256"),
 }
+"""Per key id: the private key, its public half as a JWK, and the algorithm's name."""
 
 
 def _jwks() -> bytes:
     published = [{"kty": "oct", "kid": "oct", "k": "c2VjcmV0", "alg": "HS256"}]
-    for key_id, (private, algorithm, _) in ALGORITHMS.items():
-        published.append(json.loads(algorithm.to_jwk(private.public_key())) | {"kid": key_id, "use": "sig"})
+    for key_id, (_, public, _) in ALGORITHMS.items():
+        published.append(json.loads(public) | {"kid": key_id, "use": "sig"})
     return json.dumps({"keys": published}).encode()
 
 
@@ -66,7 +68,7 @@ async def _principal(token: str, **changes: Any) -> Principal | None:
 async def test_a_good_token_lets_its_tenant_in(key_id: str) -> None:
     principal = await _principal(_token(_claims(), key_id))
     assert principal is not None
-    assert (principal.owner, principal.scopes) == ("tenant:acme", {Scope.STREAM, Scope.SESSIONS})
+    assert (principal.owner, principal.scopes) == ("tenant:acme", frozenset({Scope.STREAM, Scope.SESSIONS}))
     assert _tokens().stands(principal)
 
 
@@ -122,7 +124,7 @@ def _confused() -> str:
 
 
 BAD_TOKENS: dict[str, Callable[[], str]] = {
-    "no signature": lambda: jwt.encode(_claims(), None, algorithm="none", headers={"kid": "ed"}),
+    "no signature": lambda: jwt.encode(_claims(), "", algorithm="none", headers={"kid": "ed"}),
     "public key as a secret": _confused,
     "symmetric key of the issuer": lambda: jwt.encode(
         _claims(), "secret" * 8, algorithm="HS256", headers={"kid": "oct"}

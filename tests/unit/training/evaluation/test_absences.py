@@ -44,7 +44,7 @@ def test_frames_fit_the_truth_and_are_the_same_every_time(films: list[Sequence],
     assert len({frame.shape for frame in first}) == 1
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
     assert clip.first_box == films[0].first_box or kind is Kind.ELSEWHERE
-    absent = np.isnan(clip.truth).any(axis=1)
+    absent = np.asarray(np.isnan(clip.truth).any(axis=1), np.bool_)
     assert np.diff(absent.astype(int)).tolist().count(1) == 1, "one absence"
     assert not absent[0]
     assert not absent[-1]
@@ -60,7 +60,7 @@ def test_a_cut_shows_another_sequence_and_then_goes_on_where_it_was(films: list[
 
 def test_the_cover_hides_the_target_and_only_that(films: list[Sequence]) -> None:
     clip = made(films, Kind.COVERED)
-    absent = np.isnan(clip.truth).any(axis=1)
+    absent = np.asarray(np.isnan(clip.truth).any(axis=1), np.bool_)
     middle = int(np.flatnonzero(absent).mean())
     own, covered = list(films[0].frames())[middle], clip.frame(middle)
     x, y, w, h = map(int, films[0].truth[middle])

@@ -27,6 +27,7 @@ CPU = torch.device("cpu")
 def recipe(shards: Path) -> Recipe:
     """The published one, with batches of two of drawn pairs."""
     published = read_recipe(RECIPES / "siamfcpp_tiny.toml")
+    assert isinstance(published.fit, FitRecipe)
     data = dataclasses.replace(published.data, sources=(SourceRecipe(str(shards)),))
     return dataclasses.replace(published, data=data, fit=dataclasses.replace(published.fit, batch=2, warmup_steps=0))
 
