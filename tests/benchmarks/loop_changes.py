@@ -134,6 +134,7 @@ def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     voting = Voting(shipped.runtime, spec, graphs)
     tracker = Tracker(spec, cached)
     others = {"boxes as the network draws them": replace(spec, as_marked=0.0)}
+    others |= {f"`background` {share:g}": replace(spec, background=share) for share in (0.2, 0.7, 1.0)}
     others |= {f"`size_lr` {rate:g}": replace(spec, loop=replace(spec.loop, size_lr=rate)) for rate in (0.2, 0.4, 0.7)}
     others["`window_influence` 0.35"] = replace(spec, loop=replace(spec.loop, window_influence=0.35))
     made: dict[str, Callable[[], ModelTracker]] = {"as it is": lambda: ModelTracker(tracker)}
