@@ -5,8 +5,8 @@
 prints, as Markdown, the success AUC over the sequences in FOLDER, the mean of passes from first boxes beside the true
 one, of the loop as it is and with: boxes as wide as the network draws them instead of as the first one was marked; the
 search where the target would be if it went on as in the last frames; another rate of the size or weight of the window;
-boxes averaged over the neighbouring cells that agree; template features blended with those of later frames, whose
-scores are good.
+templates with less contrast around the target; boxes averaged over the neighbouring cells that agree; template
+features blended with those of later frames, whose scores are good.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     voting = Voting(shipped.runtime, spec, graphs)
     tracker = Tracker(spec, cached)
     others = {"boxes as the network draws them": replace(spec, as_marked=0.0)}
-    others |= {f"`background` {share:g}": replace(spec, background=share) for share in (0.2, 0.7, 1.0)}
+    others |= {f"`background` {share:g}": replace(spec, background=share) for share in (0.4, 0.5, 0.6)}
     others |= {f"`size_lr` {rate:g}": replace(spec, loop=replace(spec.loop, size_lr=rate)) for rate in (0.2, 0.4, 0.7)}
     others["`window_influence` 0.35"] = replace(spec, loop=replace(spec.loop, window_influence=0.35))
     made: dict[str, Callable[[], ModelTracker]] = {"as it is": lambda: ModelTracker(tracker)}
