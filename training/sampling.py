@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.background import fade
 from models.geometry import Size
-from models.spec import CropSpec
+from models.spec import CropSpec, SpecInvalid
 from training.cutting import Placement, Surroundings, cut
 from training.datasets.sources import DataSet
 from training.datasets.tracks import Pictures, Track, View, decoded
@@ -135,7 +135,13 @@ class PairSampler:
         background: float = 1.0,
         decoded_bytes: int = DECODED_BYTES,
     ) -> None:
-        """background: how much of its contrast the templates' background keeps, as it will when the network serves."""
+        """background: how much of its contrast the templates' background keeps, as it will when the network serves.
+
+        Raises SpecInvalid for less than all of it with a published augmentation."""
+        if background < 1 and not isinstance(augment, AugmentRecipe):
+            raise SpecInvalid(
+                f"model.background: published augmentations leave all of it, so it must be 1: {background}"
+            )
         self._mix = Mix(data, recipe)
         self._pictures = DecodedPictures(decoded_bytes)
         self._recipe, self._augment, self._crop, self._seed = recipe, augment, crop, seed

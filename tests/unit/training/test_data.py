@@ -108,6 +108,12 @@ def test_templates_are_shown_with_as_much_background_as_the_network_will_see_whe
         assert not np.array_equal(before, after)
 
 
+def test_a_published_augmentation_refuses_templates_with_less_background(shards: Path, recipe: Recipe) -> None:
+    published = read_recipe(RECIPE.with_name("siamfcpp_alexnet.toml")).augment
+    with pytest.raises(SpecInvalid, match=r"model\.background: .* must be 1: 0\.5"):
+        PairSampler([opened(shards)], recipe.data, published, recipe.model.crop, seed=3, background=0.5)
+
+
 def test_negatives_from_a_single_scene_are_refused(shards: Path, recipe: Recipe) -> None:
     data = opened(shards)
     lonely = dataclasses.replace(data, tracks=data.tracks[:1], stills=data.tracks[:1])
