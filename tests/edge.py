@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.addressed import Addressed
+
 CONFIGURATION = Path(__file__).parents[1] / "deploy" / "compose" / "haproxy.cfg"
 MISSING = "haproxy is not installed (Debian, Ubuntu: sudo apt-get install haproxy)"
 TIMEOUT_S = 10.0
@@ -20,14 +22,14 @@ NAME = "lockon-{}"
 """How the configuration calls a replica, which has /n/ and that for its `fleet.address`."""
 
 
-class Edge:
+class Edge(Addressed):
     """Listens on a free port; `ports` are those of the replicas."""
 
     def __init__(self, folder: Path, ports: Sequence[int]) -> None:
         binary = shutil.which("haproxy")
         assert binary is not None, MISSING
         with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+            self.port = free.getsockname()[1]
         self._file = folder / "haproxy.cfg"
         self._write(ports)
         self._log = (folder / "haproxy.log").open("wb")
@@ -38,16 +40,6 @@ class Edge:
             stderr=subprocess.STDOUT,
         )
         self._wait()
-
-    @property
-    def http(self) -> str:
-        """Base address of the REST doors."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def ws(self) -> str:
-        """Base address of the sockets."""
-        return f"ws://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:

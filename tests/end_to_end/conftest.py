@@ -24,13 +24,14 @@ from service.engine.models import Loader
 from service.protocol.server_messages import SERVER_MESSAGES
 from service.server import server_config
 from service.settings import Settings, load_settings
+from tests.addressed import Addressed
 
 TIMEOUT_S = 20.0
 # Whatever a server says in any test is what the AsyncAPI document says, field by field.
 _SPOKEN = {name: TypeAdapter(kind) for name, kind in SERVER_MESSAGES.items()}
 
 
-class RunningServer:
+class RunningServer(Addressed):
     """A server that is ready; `app.state` is open to tests that look inside."""
 
     def __init__(self, settings: Settings, loader: Loader | None = None) -> None:
@@ -38,7 +39,7 @@ class RunningServer:
         config = server_config(settings)
         config.app = self.app
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
+        self.port = self._socket.getsockname()[1]
         self._server = uvicorn.Server(config)
         ready = threading.Event()
         startup = self._server.startup
@@ -54,16 +55,6 @@ class RunningServer:
         self._thread.start()
         assert ready.wait(TIMEOUT_S)
         assert self._server.started
-
-    @property
-    def http(self) -> str:
-        """Base address of the REST doors."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def ws(self) -> str:
-        """Base address of the sockets."""
-        return f"ws://127.0.0.1:{self.port}"
 
     def shrink_send_buffers(self) -> None:
         """Lets the kernel keep as little as it can for connections that are made from now on."""

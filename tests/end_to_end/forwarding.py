@@ -12,10 +12,12 @@ import lockon_client
 from lockon_client import LineEvent
 from lockon_client.stream import BoxLike, Track
 
+from tests.addressed import Addressed
+
 TIMEOUT_S = 20.0
 
 
-class Forwarder:
+class Forwarder(Addressed):
     """Forwards every connection to `port` of this machine."""
 
     def __init__(self, port: int) -> None:
@@ -24,16 +26,6 @@ class Forwarder:
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
-
-    @property
-    def ws(self) -> str:
-        """Its address, for sockets."""
-        return f"ws://127.0.0.1:{self.port}"
-
-    @property
-    def http(self) -> str:
-        """Its address, for requests."""
-        return f"http://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
         """Breaks all lines without a word."""

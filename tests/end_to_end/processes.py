@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.addressed import Addressed
+
 TIMEOUT_S = 30.0
 
 
-class ServerProcess:
+class ServerProcess(Addressed):
     """`lockon serve` on a free port with the dummy model; settings as {section__key: value}."""
 
     def __init__(self, log: Path, **settings: Any) -> None:
@@ -34,16 +36,6 @@ class ServerProcess:
         assert line.startswith("Lockon is ready: "), Path(self._log.name).read_text()
         self.port = int(line.rsplit(":", 1)[1])
         return self
-
-    @property
-    def http(self) -> str:
-        """Base address of the REST doors."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def ws(self) -> str:
-        """Base address of the sockets."""
-        return f"ws://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:

@@ -17,9 +17,9 @@ from models.tracker import Tracker
 from service.cli import app
 from tests.drawing import Drawing, jpeg
 from tests.end_to_end.conftest import RunningServer, StartServer
+from tests.end_to_end.gated import GatedRuntime
 from tests.end_to_end.guarding import KeyFile
 from tests.end_to_end.processes import ServerProcess
-from tests.end_to_end.test_overload import GatedRuntime
 
 SMALL = ("--size", "96x96")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -13,12 +12,12 @@ import pytest
 
 from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray
-from models.runtimes.kinds import Precision
 from models.tracker import Tracker
 from service.protocol.header import Reason
 from service.telemetry.tally import ModelTally
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import TIMEOUT_S, RunningServer, StartServer, opened, streaming
+from tests.end_to_end.gated import GatedRuntime
 from tests.waiting import until
 
 DRAWING = Drawing()
@@ -29,32 +28,15 @@ class Panic(BaseException):
     """What a library's panic looks like: no Exception."""
 
 
-class MoodyRuntime:
-    """Obeys the port; panics or waits in a search where the test says so."""
+class MoodyRuntime(GatedRuntime):
+    """Panics in a search where the test says so."""
 
-    name = "moody"
-    device = "cpu"
-    precision = Precision.F32
-
-    def __init__(self) -> None:
-        self._inner = load_tracker("dummy").runtime
-        self.panics = False
-        self.gate = threading.Event()
-        self.gate.set()
-        self.entered = threading.Event()
-
-    def template(self, crops: ByteArray) -> list[Features]:
-        return self._inner.template(crops)
-
-    def joined(self, templates: Sequence[Features]) -> Features:
-        return self._inner.joined(templates)
+    panics = False
 
     def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
         if self.panics:
             raise Panic
-        self.entered.set()
-        assert self.gate.wait(TIMEOUT_S)
-        return self._inner.search(features, crops, size, loop)
+        return super().search(features, crops, size, loop)
 
 
 def _moody(start_server: StartServer) -> tuple[RunningServer, MoodyRuntime]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from time import perf_counter
 
 import httpx
@@ -12,40 +11,14 @@ import lockon_client
 import pytest
 
 from models.package import load_tracker
-from models.runtimes.base import Best, ByteArray, Features, FloatArray
-from models.runtimes.kinds import Precision
 from models.tracker import Tracker
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import MUST, TIMEOUT_S, RunningServer, StartServer, Talk, streaming, with_header
+from tests.end_to_end.gated import GatedRuntime
 from tests.waiting import until
 
 DRAWING = Drawing()
 FIRST = list(DRAWING.box(0).xywh())
-
-
-class GatedRuntime:
-    """Obeys the port; every search waits until the gate is open."""
-
-    name = "gated"
-    device = "cpu"
-    precision = Precision.F32
-
-    def __init__(self) -> None:
-        self._inner = load_tracker("dummy").runtime
-        self.gate = threading.Event()
-        self.gate.set()
-        self.entered = threading.Event()
-
-    def template(self, crops: ByteArray) -> list[Features]:
-        return self._inner.template(crops)
-
-    def joined(self, templates: Sequence[Features]) -> Features:
-        return self._inner.joined(templates)
-
-    def search(self, features: Sequence[Features], crops: ByteArray, size: FloatArray, loop: FloatArray) -> Best:
-        self.entered.set()
-        assert self.gate.wait(TIMEOUT_S)
-        return self._inner.search(features, crops, size, loop)
 
 
 @pytest.fixture(scope="module")

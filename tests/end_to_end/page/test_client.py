@@ -19,8 +19,8 @@ from tests.end_to_end.browsing import (
 )
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.forwarding import forwarding_in_a_thread
+from tests.end_to_end.gated import GatedRuntime
 from tests.end_to_end.processes import ServerProcess
-from tests.end_to_end.test_overload import GatedRuntime
 
 pytestmark = pytest.mark.browser
 
