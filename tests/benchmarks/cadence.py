@@ -3,15 +3,16 @@
     python -m tests.benchmarks.cadence --folder FOLDER                      # the default model
     python -m tests.benchmarks.cadence --folder FOLDER --model NAME_OR_FOLDER
 
-The table tells accuracy (the mean of `--starts` passes from first boxes beside the true one), the share of frames that
-the network saw, the cost of carrying a target, and how many times as many streams a core carries if every frame also
-costs what `--other-ms` says (transport, decoding, Python).
+The table tells accuracy (the mean of `--starts` passes from first boxes beside the true one, by the runtime that the
+server would choose), the share of frames that the network saw, the cost of carrying a target, and how many times as
+many streams a core carries if every frame also costs what `--other-ms` says (transport, decoding, Python).
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,12 +72,14 @@ class CarriedTracker:
         return Answer(estimate.box, estimate.score, estimate.state)
 
 
-def policies() -> dict[str, Policy]:
-    """The network alone, the cadences that a session may choose, and what the constants do."""
+def policies(cadences: Sequence[int], *, constants: bool) -> dict[str, Policy]:
+    """The network alone, these cadences and, if asked for, what the constants of carrying do."""
     found = {"every frame": Policy(1)}
-    found |= {f"1 look in {cadence}": Policy(cadence) for cadence in (2, 4, 6, 8)}
-    found |= {f"1 look in 6, match >= {certainty}": Policy(6, certainty=certainty) for certainty in (0.7, 0.9)}
-    return found | {f"1 look in 6, step <= {step}": Policy(6, longest_step=step) for step in (0.1, 0.3)}
+    found |= {f"1 look in {cadence}": Policy(cadence) for cadence in cadences}
+    if constants:
+        found |= {f"1 look in 6, match >= {certainty}": Policy(6, certainty=certainty) for certainty in (0.7, 0.9)}
+        found |= {f"1 look in 6, step <= {step}": Policy(6, longest_step=step) for step in (0.1, 0.3)}
+    return found
 
 
 def _same(tracker: CarriedTracker) -> CarriedTracker:
@@ -90,9 +93,12 @@ def main() -> None:
     options.add_argument("--model", default=DEFAULT_MODEL, help="name or folder of a package")
     options.add_argument("--starts", type=int, default=6, help="passes of each policy, 2 or more")
     options.add_argument("--other-ms", type=float, default=2.0, help="CPU ms that every frame costs besides")
+    options.add_argument("--cadences", type=int, nargs="+", default=[2, 4, 6, 8])
+    options.add_argument("--constants", action="store_true", help="also rows with other constants of carrying")
     chosen = options.parse_args()
-    model = load_tracker(chosen.model)
-    carried = {title: CarriedTracker(model, policy) for title, policy in policies().items()}
+    model = load_tracker(chosen.model, kind="auto", precision="auto")
+    tried = policies(chosen.cadences, constants=chosen.constants)
+    carried = {title: CarriedTracker(model, policy) for title, policy in tried.items()}
     factories = {
         name: make
         for title, tracker in carried.items()
