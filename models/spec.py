@@ -212,15 +212,11 @@ class ModelSpec:
     as_marked: float = 0.0
     """How much of the difference between the marked box and the network's is given to its later boxes, 0..1
     (`models.marking`); 0, and no look at the first frame, in every published loop."""
-    background: float = 1.0
-    """How much of its contrast the template's background keeps, 0..1 (`models.background`); all in every published
-    loop."""
 
     def __post_init__(self) -> None:
         stays = self.presence.search is LostSearch.STAY
         _require(self.long_term is None or stays, "a long-term tracker has presence.search = stay", self.presence)
         _require(0 <= self.as_marked <= 1, "as_marked must be in 0..1", self.as_marked)
-        _require(0 <= self.background <= 1, "background must be in 0..1", self.background)
 
     @property
     def search_sizes(self) -> tuple[int, ...]:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.background import fade
 from models.concluding import Conclusion, Found, Look, concluded
 from models.crops import Colour, Window
 from models.families import FAMILIES
@@ -116,9 +115,6 @@ class Tracker:
         size = self.spec.crop.template_size
         crop = np.empty((1, size, size, 3), self._rules.crop_type)
         self._rules.cut_template(frame, place, self.spec.crop, fill, crop[0])
-        if self.spec.background < 1:
-            window = self._rules.search_window(place, self.spec.crop, size)
-            fade(crop[0], window.to_crop(place, size).size, self.spec.background)
         (features,) = self.runtime.template(crop)
         return crop[0], features
 

@@ -72,7 +72,6 @@ class _Run:
             recipe.augment,
             recipe.trained_model.crop,
             recipe.fit.seed,
-            background=recipe.trained_model.background,
             decoded_bytes=DECODED_BYTES // (max(1, recipe.fit.workers) * share.world),
         )
         self.judge = Judge(recipe, out, self.device) if recipe.judge is not None and share.leads else None

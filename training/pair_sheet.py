@@ -27,8 +27,7 @@ def draw_pairs(recipe_path: Path, step: int) -> NDArray[np.uint8]:
     The frame is green where the target is in the search crop, else red. Raises SpecInvalid and DataInvalid."""
     recipe = read_recipe(recipe_path)
     data = open_sources(recipe.data)
-    model = recipe.trained_model
-    sampler = PairSampler(data, recipe.data, recipe.augment, model.crop, recipe.fit.seed, background=model.background)
+    sampler = PairSampler(data, recipe.data, recipe.augment, recipe.trained_model.crop, recipe.fit.seed)
     # The pairs are drawn before the network's shallow half would run on them.
     pairs = Feeder(recipe, sampler, lambda crops: crops, torch.device("cpu")).pairs(step)
     tiles = [_tile(pairs, row) for row in range(min(LARGEST, len(pairs.boxes)))]

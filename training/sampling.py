@@ -11,9 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from models.background import fade
-from models.geometry import Size
-from models.spec import CropSpec, SpecInvalid
+from models.spec import CropSpec
 from training.cutting import Placement, Surroundings, cut
 from training.datasets.sources import DataSet
 from training.datasets.tracks import Pictures, Track, View, decoded
@@ -132,20 +130,11 @@ class PairSampler:
         crop: CropSpec,
         seed: int,
         *,
-        background: float = 1.0,
         decoded_bytes: int = DECODED_BYTES,
     ) -> None:
-        """background: how much of its contrast the templates' background keeps, as it will when the network serves.
-
-        Raises SpecInvalid for less than all of it with a published augmentation."""
-        if background < 1 and not isinstance(augment, AugmentRecipe):
-            raise SpecInvalid(
-                f"model.background: published augmentations leave all of it, so it must be 1: {background}"
-            )
         self._mix = Mix(data, recipe)
         self._pictures = DecodedPictures(decoded_bytes)
         self._recipe, self._augment, self._crop, self._seed = recipe, augment, crop, seed
-        self._background = background
 
     def batch(self, step: int, size: int) -> PairBatch:
         """The batch of this step."""
@@ -193,9 +182,7 @@ class PairSampler:
         jitter = rule.template_jitter
         dx, dy = rng.uniform(-jitter, jitter, 2)
         still = Placement(float(dx), float(dy), math.exp(rng.normal(0, jitter)), 1.0, 0.0)
-        left, top, right, bottom = self._cut(template, still, self._surroundings(factor, rule, rng), out[0])
-        if self._background < 1:
-            fade(out[0], Size(right - left, bottom - top), self._background)
+        self._cut(template, still, self._surroundings(factor, rule, rng), out[0])
         moved = placed(search.box, self._crop, rule, rng)
         factor = max(1.0, factor * math.exp(rng.normal(0, 0.1)))
         # Negatives too, or a target on a strange background would be a sure sign of the right one.

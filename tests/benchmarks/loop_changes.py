@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.crops import Colour
 from models.geometry import Box
 from models.package import DEFAULT_MODEL, find_package, load_tracker
 from models.presence import State
-from models.runtimes.base import Best, ByteArray, Features, FloatArray
+from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
+from models.spec import ModelSpec
 from models.tracker import Tracker
 from tests.benchmarks.starts import COLUMNS, row, starts
 from training.evaluation.ope import Answer, ModelTracker, evaluate
@@ -36,6 +38,8 @@ VOTING_SHARE, VOTING_IOU = 0.5, 0.7
 """A cell counts that scores at least so large a share of the best one's, and whose box overlaps its box so much."""
 BLEND_SCORE = 0.5
 """Frames whose score is lower change no template."""
+FADED_EDGE = 0.3
+"""How far outside the ellipse the contrast has fallen to its share, as a share of the ellipse's radii."""
 
 
 class Voting(CachingRuntime):
@@ -126,6 +130,28 @@ class Ahead(ModelTracker):
         return answer
 
 
+class Faded(Tracker):
+    """A tracker whose templates show what lies around the target with less contrast.
+
+    A template is a square: beside the target it shows what the target stands on, and the network would stay with that
+    when the target moves off. So colours outside the ellipse in the target's box are drawn towards the crop's mean."""
+
+    def __init__(self, spec: ModelSpec, runtime: Runtime, share: float) -> None:
+        super().__init__(spec, runtime)
+        self._share = share
+
+    def _template(self, frame: ByteArray, place: Box, fill: Colour) -> tuple[NDArray[Any], Features]:
+        crop, _ = super()._template(frame, place, fill)
+        side = len(crop)
+        target = self._rules.search_window(place, self.spec.crop, side).to_crop(place, side)
+        y, x = np.mgrid[:side, :side] - (side - 1) / 2
+        radius = np.hypot(x / (target.w / 2), y / (target.h / 2))
+        kept = np.interp(radius, (1, 1 + FADED_EDGE), (1, self._share))[..., None]
+        faded = np.rint(crop * kept + crop.mean((0, 1)) * (1 - kept)).astype(crop.dtype)
+        (features,) = self.runtime.template(faded[None])
+        return faded, features
+
+
 def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     """Each change by its name."""
     package, shipped = find_package(model), load_tracker(model)
@@ -134,12 +160,14 @@ def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     voting = Voting(shipped.runtime, spec, graphs)
     tracker = Tracker(spec, cached)
     others = {"boxes as the network draws them": replace(spec, as_marked=0.0)}
-    others |= {f"`background` {share:g}": replace(spec, background=share) for share in (0.4, 0.5, 0.6)}
     others |= {f"`size_lr` {rate:g}": replace(spec, loop=replace(spec.loop, size_lr=rate)) for rate in (0.2, 0.4, 0.7)}
     others["`window_influence` 0.35"] = replace(spec, loop=replace(spec.loop, window_influence=0.35))
     made: dict[str, Callable[[], ModelTracker]] = {"as it is": lambda: ModelTracker(tracker)}
     for name, other in others.items():
         made[name] = lambda other=other: ModelTracker(Tracker(other, cached))  # type: ignore[misc]
+    for share in (0.4, 0.5, 0.6):
+        name = f"templates with {share:.0%} of their background's contrast"
+        made[name] = lambda share=share: ModelTracker(Faded(spec, cached, share))  # type: ignore[misc]
     for share in (0.5, 1.0):
         name = f"looks {share:.0%} of its speed ahead"
         made[name] = lambda share=share: Ahead(tracker, share)  # type: ignore[misc]

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from models.background import fade
-from models.geometry import Size
 from models.spec import SpecInvalid
 from tests.unit.training.conftest import own_augment
 from training.augment import Pairs, augment, to_device
@@ -90,28 +88,6 @@ def test_an_undisturbed_pair_shows_the_target_at_half_the_template(shards: Path,
     for crop, box in zip(batch.searches, batch.boxes.astype(int), strict=True):
         inside = crop[box[1] + 3 : box[3] - 3, box[0] + 3 : box[2] - 3].reshape(-1, 3).astype(int)
         assert np.ptp(inside, axis=0).max() < 25
-
-
-def test_templates_are_shown_with_as_much_background_as_the_network_will_see_when_it_serves(
-    shards: Path, recipe: Recipe
-) -> None:
-    calm = quiet(recipe)
-    whole, faded = (
-        PairSampler([opened(shards)], calm.data, calm.augment, calm.model.crop, seed=3, background=share).batch(0, 4)
-        for share in (1.0, 0.4)
-    )
-    np.testing.assert_array_equal(whole.searches, faded.searches)
-    for before, after in zip(whole.templates, faded.templates, strict=True):
-        expected = before.copy()
-        fade(expected, Size(64.17, 48.12), 0.4)
-        np.testing.assert_allclose(after.astype(int), expected, atol=1)
-        assert not np.array_equal(before, after)
-
-
-def test_a_published_augmentation_refuses_templates_with_less_background(shards: Path, recipe: Recipe) -> None:
-    published = read_recipe(RECIPE.with_name("siamfcpp_alexnet.toml")).augment
-    with pytest.raises(SpecInvalid, match=r"model\.background: .* must be 1: 0\.5"):
-        PairSampler([opened(shards)], recipe.data, published, recipe.model.crop, seed=3, background=0.5)
 
 
 def test_negatives_from_a_single_scene_are_refused(shards: Path, recipe: Recipe) -> None:
