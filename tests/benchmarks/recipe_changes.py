@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from models.package import load_tracker
-from tests.benchmarks.starts import starts
+from tests.benchmarks.starts import half_aucs, starts
 from training.evaluation.metrics import mean_scores
 from training.evaluation.ope import ModelTracker, Run, evaluate
 from training.evaluation.report import Halves
@@ -76,11 +76,7 @@ def passes(package: Path, sequences: Sequence[Labelled], count: int) -> list[lis
 def row(label: str, seeds: Sequence[Sequence[Sequence[Run]]], halves: Halves) -> str:
     """A line of the table: each seed's mean, then that of all passes and of the halves."""
     each = [np.mean([mean_scores([run.scores for run in runs]).auc for runs in seed]) for seed in seeds]
-    every = [run for seed in seeds for runs in seed for run in runs]
-    tuning, held_out = (
-        float(np.mean([run.scores.auc for run in every if run.sequence in half]))
-        for half in (halves.tuning, halves.held_out)
-    )
+    tuning, held_out = half_aucs([runs for seed in seeds for runs in seed], halves)
     found = ", ".join(f"{auc:.3f}" for auc in each)
     return f"| {label} | {found} | {np.mean(each):.3f} | {tuning:.3f} | {held_out:.3f} |"
 

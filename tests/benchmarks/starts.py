@@ -49,11 +49,17 @@ def mean_auc(passes: Sequence[Sequence[Run]]) -> str:
     return f"{np.mean(aucs):.3f} ± {np.std(aucs, ddof=1) / math.sqrt(len(aucs)):.3f}"
 
 
-def row(label: str, passes: Sequence[Sequence[Run]], halves: Halves) -> str:
-    """A line of a table: the mean over the passes with its standard error; the halves; the CPU time."""
+def half_aucs(passes: Sequence[Sequence[Run]], halves: Halves) -> tuple[float, float]:
+    """The mean success AUCs of the tuning half and of the held-out half."""
     tuning, held_out = (
         float(np.mean([run.scores.auc for each in passes for run in each if run.sequence in half]))
         for half in (halves.tuning, halves.held_out)
     )
+    return tuning, held_out
+
+
+def row(label: str, passes: Sequence[Sequence[Run]], halves: Halves) -> str:
+    """A line of a table: the mean over the passes with its standard error; the halves; the CPU time."""
+    tuning, held_out = half_aucs(passes, halves)
     cpu_ms = np.mean([run.cpu_ms for each in passes for run in each if run.cpu_ms is not None])
     return f"| {label} | {mean_auc(passes)} | {tuning:.3f} | {held_out:.3f} | {cpu_ms:.1f} |"
