@@ -50,13 +50,14 @@ def export(
         require_train_extra("export")
         measured = _means(scores) if scores else {}
     from models.package import PackageInvalid, available, find_package
+
+    if not Path(source).exists() and source not in available():
+        raise typer.BadParameter(f"there is no checkpoint or package {source}", param_hint="SOURCE")
     from models.runtimes.base import GraphInvalid
     from models.spec import SpecInvalid
     from training.export import ExportFailed, export_package
     from training.export import export as export_checkpoint
 
-    if not Path(source).exists() and source not in available():
-        raise typer.BadParameter(f"there is no checkpoint or package {source}", param_hint="SOURCE")
     with reported(PackageInvalid, SpecInvalid, ExportFailed, GraphInvalid, ValueError):
         chosen = formats or [GraphFormat.ONNX]
         if Path(source).is_file():

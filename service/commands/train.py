@@ -25,6 +25,7 @@ def train(
     every batch; the first one writes checkpoints, logs and, at the end, report.html."""
     with reported():
         require_train_extra("train")
+        recipe.stat()  # a wrong path is told at once: torch takes seconds to load
     from models.spec import SpecInvalid
     from training.fit import TrainingFailed
     from training.fit import train as run

@@ -64,9 +64,13 @@ class RunningServer(Addressed):
         """The open WebSockets, as the server sees them."""
         return [each for each in self._server.server_state.connections if isinstance(each, BoundedProtocol)]
 
+    def tell_to_stop(self) -> None:
+        """Lets the server end."""
+        self._server.should_exit = True
+
     def stop(self) -> None:
         """Ends the server and waits for it; again is no error."""
-        self._server.should_exit = True
+        self.tell_to_stop()
         self._thread.join(TIMEOUT_S)
         self._socket.close()
         assert not self._thread.is_alive()
@@ -86,6 +90,8 @@ def start_server() -> Iterator[StartServer]:
         return running[-1]
 
     yield start
+    for server in running:
+        server.tell_to_stop()
     for server in running:
         server.stop()
 
