@@ -1,4 +1,4 @@
-"""What each disturbance of the training pairs is worth: short runs of a recipe with and without it.
+"""What parts of a recipe are worth, disturbances of the pairs above all: short runs of it with and without each.
 
     python -m tests.benchmarks.recipe_changes FOLDER --recipe training/recipes/siamfcpp_tiny.toml --out runs/changes \\
         --with 'precision="bfloat16"'
@@ -36,16 +36,26 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
     "turned, other shapes, a quarter of them much": {"rotation": "6.0", "aspect": "0.15", "deformed_share": "0.25"},
     "transplanted targets, negatives of the same class": {"transplant_share": "0.12", "same_class_share": "0.3"},
     "no distractors, no occluders": {"distractor_share": "0.0", "occluder_share": "0.0"},
+    "stills alone": {"track_share": "0.0"},
+    "tracks alone": {"track_share": "1.0"},
+    "three in ten are negatives": {"negative_share": "0.3"},
+    "the last weights, no mean": {"ema_decay": "0.0"},
+    "crops a fifth larger": {"template_size": "96", "search_size": "192"},
+    "a third more channels": {"channels": "[64]"},
+    "towers of one layer": {"tower": "[true]"},
 }
-"""Lines of the recipe that differ, by what they do."""
+"""Values of the recipe that differ, by what they do; sizes are given for `siamfcpp_tiny`."""
 WARM_UP_STEPS = 100
 
 
-def changed(recipe: str, lines: Mapping[str, str]) -> str:
-    """The recipe's text with other values; a key that it lacks is written in its [augment]."""
-    for key, value in lines.items():
-        recipe, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", recipe, flags=re.MULTILINE)
-        if not count:
+def changed(recipe: str, values: Mapping[str, str]) -> str:
+    """The recipe's text with other values: of a line, else within one; a key that it lacks is written in [augment]."""
+    for key, value in values.items():
+        for place in (rf"^{key} = .*$", rf"\b{key} = (\[[^\]]*\]|[^,}}\n]*[^,}}\s])"):
+            recipe, count = re.subn(place, f"{key} = {value}", recipe, flags=re.MULTILINE)
+            if count:
+                break
+        else:
             recipe = recipe.replace("[augment]\n", f"[augment]\n{key} = {value}\n")
     return recipe
 

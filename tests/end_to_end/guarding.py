@@ -14,7 +14,11 @@ from websockets.typing import Subprotocol
 
 from service.security.keys import ORDINARY_SCOPES, new_key, read_keys, write_keys
 from service.security.principals import Scope
-from tests.end_to_end.conftest import RunningServer
+from tests.drawing import Drawing
+from tests.end_to_end.conftest import RunningServer, Talk
+
+DRAWING = Drawing()
+BOX = list(DRAWING.box(0).xywh())
 
 
 class KeyFile:
@@ -56,3 +60,11 @@ async def refused(server: RunningServer, path: str = "/v1/stream", **arguments: 
 def offer(ticket: str) -> list[Subprotocol]:
     """The sub-protocols of a caller with that ticket."""
     return [Subprotocol("lockon.v1"), Subprotocol(f"lockon.ticket.{ticket}")]
+
+
+async def streams(server: RunningServer, **arguments: Any) -> None:
+    """Opens /v1/stream and follows one target for a frame."""
+    async with connect(server.ws + "/v1/stream", **arguments) as socket:
+        talk = Talk(socket)
+        await talk.ask({"type": "hello", "create": {"targets": [{"box": BOX}]}}, "welcome")
+        assert (await talk.ask(DRAWING.jpeg(0), "result"))["targets"][0]["state"] == "initializing"
