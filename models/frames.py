@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -22,9 +22,11 @@ class PixelRect:
     height: int
 
     @classmethod
-    def around(cls, parts: Iterable[PixelRect]) -> Self:
+    def around(cls, parts: Iterable[PixelRect]) -> PixelRect:
         """The smallest rectangle that holds all of these; there must be one at least."""
         found = list(parts)
+        if len(found) == 1:
+            return found[0]
         left, top = min(part.x for part in found), min(part.y for part in found)
         right = max(part.x + part.width for part in found)
         bottom = max(part.y + part.height for part in found)

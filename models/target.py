@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from models.crops import Colour, Window
+from models.frames import PixelRect
 from models.geometry import Box, Size
 from models.marking import AS_DRAWN, Marking
 from models.presence import Presence, State
@@ -51,6 +52,16 @@ class Carry(NamedTuple):
     frames: int
 
 
+class Aim(NamedTuple):
+    """Where a target at `place` is looked for: the window that is scaled to `search_size` pixels, and all that the look
+    may read."""
+
+    place: Box
+    search_size: int
+    window: Window
+    reach: PixelRect
+
+
 @dataclass(slots=True)
 class Target:
     """One object that is followed: plain data, which may be copied, pickled and moved.
@@ -80,6 +91,8 @@ class Target:
     """how its boxes are marked"""
     crops: tuple[NDArray[Any], ...] = ()
     """what the features were made of, one for each of `templates` or a single one: (Z, Z, 3); never changed"""
+    aim: Aim | None = None
+    """where it was found last that it is looked for; see `Tracker.reach`"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from models.runtimes.base import ByteArray, Features, Runtime
 from models.runtimes.probing import Probe
 from models.scanning import scan_due
 from models.spec import LostSearch, ModelSpec
-from models.target import Estimate, Target, check_box
+from models.target import Aim, Estimate, Target, check_box
 
 
 class Tracker:
@@ -90,15 +90,12 @@ class Tracker:
 
     def next_window(self, target: Target) -> Window:
         """The square of the next frame in which the target will be looked for."""
-        return self._rules.search_window(target.place, self.spec.crop, self._next_search_size(target))
+        return self._aim(target).window
 
     def reach(self, target: Target) -> PixelRect:
         """The pixels that the target's next step may read: its window and, since some families cut between pixels, one
         pixel around it."""
-        window = self.next_window(target)
-        left, top = math.floor(window.x) - 1, math.floor(window.y) - 1
-        right, bottom = math.ceil(window.x + window.side) + 1, math.ceil(window.y + window.side) + 1
-        return PixelRect(left, top, right - left, bottom - top)
+        return self._aim(target).reach
 
     def needs_whole(self, target: Target) -> bool:
         """Whether the target's next step needs the whole frame, wherever it looks."""
@@ -138,11 +135,21 @@ class Tracker:
             return self.spec.long_term.search_size
         return target.search_size
 
+    def _aim(self, target: Target) -> Aim:
+        """Where the target's next step looks. Several ask for it in each frame, so the target keeps it."""
+        place, search_size, aim = target.place, self._next_search_size(target), target.aim
+        if aim is None or aim.place is not place or aim.search_size != search_size:
+            window = self._rules.search_window(place, self.spec.crop, search_size)
+            left, top = math.floor(window.x) - 1, math.floor(window.y) - 1
+            right, bottom = math.ceil(window.x + window.side) + 1, math.ceil(window.y + window.side) + 1
+            aim = target.aim = Aim(place, search_size, window, PixelRect(left, top, right - left, bottom - top))
+        return aim
+
     def _look(self, target: Target, picture: Picture) -> Look:
         _check_frame(picture.pixels)
         complete = picture.whole or (picture.shows(self.reach(target)) and not self._rules.fills_anew)
-        window, search_size = self.next_window(target), self._next_search_size(target)
-        return Look(target, picture, window, search_size, complete)
+        aim = self._aim(target)
+        return Look(target, picture, aim.window, aim.search_size, complete)
 
     def _searched(self, looks: Sequence[Look]) -> list[Found]:
         """What the search graph gives for each look, in one run for each size of crops."""

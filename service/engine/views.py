@@ -97,7 +97,7 @@ def next_window(tracker: Tracker, targets: Sequence[Target], frame: Frame, *, st
         parts.append(_widened(tracker.reach(target), side))
         scale = max(scale, _search_size(tracker, target) / side)
         unsure = unsure or target.presence.state not in _SURE or tracker.needs_whole(target)
-    part = _on_grid(parts[0] if len(parts) == 1 else PixelRect.around(parts), frame.width, frame.height)
+    part = _on_grid(PixelRect.around(parts), frame.width, frame.height)
     return {
         "full": starting or unsure or part is None or part[2:] == [frame.width, frame.height],
         "window": part,
