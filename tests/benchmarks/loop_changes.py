@@ -5,14 +5,16 @@
 prints, as Markdown, the success AUC over the sequences in FOLDER, the mean of passes from first boxes beside the true
 one, of the loop as it is and with: boxes as wide as the network draws them instead of as the first one was marked; the
 search where the target would be if it went on as in the last frames; another rate of the size or weight of the window;
-templates with less contrast around the target; boxes averaged over the neighbouring cells that agree; template
-features blended with those of later frames, whose scores are good.
+templates with less contrast around the target, alone or beside the plain ones; boxes averaged over the neighbouring
+cells that agree; template features blended with those of later frames, whose scores are good. `--absences` prints false
+losses, wrong locks and targets that were found again as well, as `lockon evaluate --absences` counts them.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,23 +23,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.concluding import Found, Look
 from models.crops import Colour
-from models.geometry import Box
+from models.geometry import Box, intersection_over_union
 from models.package import DEFAULT_MODEL, find_package, load_tracker
 from models.presence import State
 from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
 from models.spec import ModelSpec
 from models.tracker import Tracker
 from tests.benchmarks.starts import COLUMNS, row, starts
+from training.evaluation.absences import kind_of, made_clips
 from training.evaluation.ope import Answer, ModelTracker, evaluate
+from training.evaluation.presence import presence_figures
 from training.evaluation.report import Halves
-from training.evaluation.sequences import read_sequences
+from training.evaluation.sequences import Clip, read_sequences
+from training.evaluation.sequences import Sequence as Labelled
 from training.tuning.caching import CachingRuntime, write_map_graphs
 
 VOTING_SHARE, VOTING_IOU = 0.5, 0.7
 """A cell counts that scores at least so large a share of the best one's, and whose box overlaps its box so much."""
 BLEND_SCORE = 0.5
 """Frames whose score is lower change no template."""
+DOUBT = 0.7
+"""A template that gives less than this share of the other one's score doubts it."""
+AGREEING_IOU = 0.5
+"""Boxes that overlap less are of different things."""
 FADED_EDGE = 0.3
 """How far outside the ellipse the contrast has fallen to its share, as a share of the ellipse's radii."""
 
@@ -152,6 +162,43 @@ class Faded(Tracker):
         return faded, features
 
 
+class TwoTemplates(Faded):
+    """A tracker with a plain and a faded template of its one target, both of which look at each frame. What lay around
+    the target scores high with the plain one alone; what looks a little like it, with the faded one alone.
+
+    The plain one follows, unless `faded_follows` and the target is not lost. The other one doubts."""
+
+    def __init__(self, spec: ModelSpec, runtime: Runtime, share: float, *, faded_follows: bool) -> None:
+        super().__init__(spec, runtime, share)
+        self._faded_follows = faded_follows
+        self._faded: Features = ()
+
+    def _template(self, frame: ByteArray, place: Box, fill: Colour) -> tuple[NDArray[Any], Features]:
+        _, self._faded = super()._template(frame, place, fill)
+        return Tracker._template(self, frame, place, fill)
+
+    def _run(self, looks: Sequence[Look], search_size: int) -> list[Found]:
+        plain = super()._run(looks, search_size)
+        twins = [replace(look, target=replace(look.target, features=self._faded)) for look in looks]
+        faded = super()._run(twins, search_size)
+        return [
+            self._joined(found, twin, lost=found.look.target.presence.state is State.LOST)
+            for found, twin in zip(plain, faded, strict=True)
+        ]
+
+    def _joined(self, plain: Found, faded: Found, *, lost: bool) -> Found:
+        first, second = (faded, plain) if self._faded_follows and not lost else (plain, faded)
+        score, other = first.best[4], second.best[4]
+        if self._faded_follows:
+            boxes = [np.array([Box.from_centre(*found.best[:4]).xywh()]) for found in (first, second)]
+            agree = bool(intersection_over_union(*boxes)[0] >= AGREEING_IOU)
+            other = min(score, other) if lost or other < DOUBT * score else score
+            score = other if agree else 0.0
+        elif other < DOUBT * score:
+            score = other
+        return first._replace(look=plain.look, best=[*first.best[:4], score, *first.best[5:]])
+
+
 def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     """Each change by its name."""
     package, shipped = find_package(model), load_tracker(model)
@@ -168,6 +215,11 @@ def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     for share in (0.4, 0.5, 0.6):
         name = f"templates with {share:.0%} of their background's contrast"
         made[name] = lambda share=share: ModelTracker(Faded(spec, cached, share))  # type: ignore[misc]
+    for follows, name in {
+        False: "a plain template follows, one with 40% of the background's contrast doubts",
+        True: "the faded one follows, the plain one doubts; both while lost",
+    }.items():
+        made[name] = lambda follows=follows: ModelTracker(TwoTemplates(spec, cached, 0.4, faded_follows=follows))  # type: ignore[misc]
     for share in (0.5, 1.0):
         name = f"looks {share:.0%} of its speed ahead"
         made[name] = lambda share=share: Ahead(tracker, share)  # type: ignore[misc]
@@ -181,20 +233,44 @@ def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     return made
 
 
+def absences(make: Callable[[], ModelTracker], sequences: Sequence[Labelled], halves: Halves) -> str:
+    """False losses, wrong locks and targets found again by the kind of the absence, in a pass from the true boxes."""
+    parts = ([each for each in sequences if each.name in half] for half in (halves.tuning, halves.held_out))
+    clips: list[Clip] = [*sequences, *(clip for part in parts for clip in made_clips(part))]
+    (runs,) = evaluate({"all": make}, clips).values()
+    records = defaultdict(list)
+    for run in runs:
+        if run.presence is not None:
+            records[kind_of(run.sequence) or "real"].append(run.presence)
+    figures = {kind: presence_figures(each) for kind, each in records.items()}
+    return ", ".join(
+        f"{kind}: {one['false_losses']} false, {one['wrong_locks']} wrong, {one['found']} of {one['returns']} found"
+        for kind, one in figures.items()
+    )
+
+
 def main() -> None:
     """Prints a row for each change as soon as it is known."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("folder", type=Path)
     options.add_argument("--model", default=DEFAULT_MODEL)
     options.add_argument("--starts", type=int, default=4)
+    options.add_argument(
+        "--only", nargs="+", metavar="PART", default=[""], help="changes with such a part in their name"
+    )
+    options.add_argument("--absences", action="store_true")
     chosen = options.parse_args()
     sequences = read_sequences(chosen.folder)
     halves = Halves.of(sequence.name for sequence in sequences)
     print(f"| {chosen.model} | {COLUMNS} |\n{'| --- ' * 5}|", flush=True)  # noqa: T201
     with tempfile.TemporaryDirectory() as scratch:
         for name, make in changes(chosen.model, Path(scratch)).items():
+            if not any(part in name for part in chosen.only):
+                continue
             runs = evaluate(starts(make, name, chosen.starts), sequences)
             print(row(name, list(runs.values()), halves), flush=True)  # noqa: T201
+            if chosen.absences:
+                print(absences(make, sequences, halves), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
