@@ -92,7 +92,7 @@ class Target:
     crops: tuple[NDArray[Any], ...] = ()
     """what the features were made of, one for each of `templates` or a single one: (Z, Z, 3); never changed"""
     aim: Aim | None = None
-    """where it was found last that it is looked for; see `Tracker.reach`"""
+    """what `Tracker.next_window` and `Tracker.reach` worked out last"""
 
 
 @dataclass(frozen=True, slots=True)
