@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -16,12 +17,6 @@ from websockets.asyncio.client import connect
 
 from tests.end_to_end.conftest import StartServer, Talk
 from tests.end_to_end.guarding import KeyFile, bearer, refused, rest, streams
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyFile:
-    """The file of keys that the servers of this module share."""
-    return KeyFile(tmp_path_factory.mktemp("keys") / "keys.toml")
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +50,10 @@ def issuer() -> Iterator[tuple[str, Callable[..., str]]]:
 
 
 async def test_tokens_of_the_issuer_open_what_their_scopes_say(
-    start_server: StartServer, issuer: tuple[str, Callable[..., str]], keys: KeyFile
+    start_server: StartServer, issuer: tuple[str, Callable[..., str]], tmp_path: Path
 ) -> None:
     address, token = issuer
+    keys = KeyFile(tmp_path / "keys.toml")
     auth = {"keys": keys.path, "jwks": address, "issuer": "issuer", "audience": "lockon"}
     server = start_server({"auth": auth})
     await streams(server, additional_headers=bearer(token()))
