@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.geometry import FloatArray as AnyFloats
+from models.geometry import intersection_over_union
 from models.grids import Grid
 from models.runtimes.base import Best, FloatArray
 
@@ -43,6 +44,18 @@ def select(score: FloatArray, boxes: FloatArray, size: FloatArray, loop: FloatAr
     best[:, 6] = ranking[batch, index]
     best[:, 7] = index
     return Best(best, runner_up(score, boxes, size, index, grid, stride))
+
+
+def doubted(followed: Best, doubting: Best, agreement: float) -> Best:
+    """What the second of two templates chose, doubted by the first one: the score is the lower one of theirs, and 0
+    where their boxes overlap by less than `agreement` (IoU)."""
+    corners = [
+        np.concatenate([each.best[:, :2] - each.best[:, 2:4] / 2, each.best[:, 2:4]], 1)
+        for each in (followed, doubting)
+    ]
+    best = followed.best.copy()
+    best[:, 4] = np.minimum(best[:, 4], doubting.best[:, 4]) * (intersection_over_union(*corners) >= agreement)
+    return Best(best, followed.peak2)
 
 
 def scale_penalty(boxes: FloatArray, size: FloatArray, penalty_k: FloatArray) -> AnyFloats:

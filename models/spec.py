@@ -169,6 +169,21 @@ class MemorySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondTemplateSpec:
+    """A second template of the same frame, whose background keeps `background` of its contrast (`models.fading`).
+
+    It follows, since it does not stay with what the target stood on; the plain one doubts it: the score is the lower
+    one of theirs, and 0 where their boxes overlap by less than `agreement` (IoU)."""
+
+    background: float
+    agreement: float
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.background < 1, "background must be in 0..1, without 1", self)
+        _require(0 <= self.agreement <= 1, "agreement must be in 0..1", self)
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationSpec:
     """What a score means: see `models.calibration.probability`. Numbers of a logistic regression."""
 
@@ -206,6 +221,7 @@ class ModelSpec:
     long_term: LongTermSpec | None = None
     small_target: SmallTargetSpec | None = None
     memory: MemorySpec | None = None
+    second_template: SecondTemplateSpec | None = None
     calibration: CalibrationSpec | None = None
     bf16: bool = False
     """Whether the weights were shown to follow as well in bfloat16 (`python -m tests.benchmarks.precisions`)."""
@@ -217,6 +233,16 @@ class ModelSpec:
         stays = self.presence.search is LostSearch.STAY
         _require(self.long_term is None or stays, "a long-term tracker has presence.search = stay", self.presence)
         _require(0 <= self.as_marked <= 1, "as_marked must be in 0..1", self.as_marked)
+        if self.second_template is not None:
+            ours = self.family is Family.LOCKON and self.memory is None
+            _require(ours, "second_template is for the family lockon, without a memory", self.family)
+
+    @property
+    def template_count(self) -> int:
+        """How many templates a target has; the features of several are joined."""
+        if self.memory is not None:
+            return self.memory.length
+        return 1 if self.second_template is None else 2
 
     @property
     def search_sizes(self) -> tuple[int, ...]:

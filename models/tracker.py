@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.concluding import Conclusion, Found, Look, concluded
 from models.crops import Colour, Window
+from models.fading import faded
 from models.families import FAMILIES
 from models.frames import FrameLike, Picture, PixelRect
 from models.geometry import Box, Size
@@ -45,17 +46,30 @@ class Tracker:
         _check_frame(frame)
         check_box(box, _frame_size(frame))
         place, fill = self._rules.start(box), self._rules.fill(frame)
-        crop, features = self._template(frame, place, fill)
-        templates: tuple[Features, ...] = ()
-        crops: tuple[NDArray[Any], ...] = (crop,)
-        if self.spec.memory is not None:
-            templates, crops = (features,) * self.spec.memory.length, crops * self.spec.memory.length
-            features = self.runtime.joined(templates)
+        crops = self.template_crops([self._template_crop(frame, place, fill)], place)
+        features, templates = self.remembered(crops)
         search_size = self._search_size(box, _frame_size(frame))
         target = Target(box, place, features, templates, Presence(), fill, search_size, crops=crops)
         if self.spec.as_marked:
             target.marking = self._marking(target, frame)
         return target
+
+    def template_crops(self, crops: Sequence[NDArray[Any]], place: Box) -> tuple[NDArray[Any], ...]:
+        """Crops of as many templates as a target has, from those that are there, (Z, Z, 3) each: from the only one of a
+        new target at `place`, or from what a server kept whose package of the model had another number of them."""
+        first, second, count = crops[0], self.spec.second_template, self.spec.template_count
+        if second is not None and len(crops) < count:
+            size = self.spec.crop.template_size
+            target = self._rules.search_window(place, self.spec.crop, size).to_crop(place, size)
+            return first, faded(first, Size(target.w, target.h), second.background)
+        return (*crops, *(first,) * count)[:count]
+
+    def remembered(self, crops: Sequence[NDArray[Any]]) -> tuple[Features, tuple[Features, ...]]:
+        """The features that the search takes for a target with these template crops, (Z, Z, 3) each, and those of each
+        template, where it has several."""
+        features = {key: self._features(crop) for key, crop in {id(crop): crop for crop in crops}.items()}
+        templates = tuple(features[id(crop)] for crop in crops)
+        return (self.runtime.joined(templates), templates) if self.spec.template_count > 1 else (templates[0], ())
 
     def placed(self, target: Target, box: Box) -> Target:
         """A copy of the target that goes on from `box`, with the templates it has."""
@@ -107,13 +121,15 @@ class Tracker:
         memory = self.spec.memory
         return memory is not None and (target.frames + 1) % memory.interval == 0
 
-    def _template(self, frame: ByteArray, place: Box, fill: Colour) -> tuple[NDArray[Any], Features]:
-        """The crop and what the network makes of it."""
+    def _template_crop(self, frame: ByteArray, place: Box, fill: Colour) -> NDArray[Any]:
         size = self.spec.crop.template_size
-        crop = np.empty((1, size, size, 3), self._rules.crop_type)
-        self._rules.cut_template(frame, place, self.spec.crop, fill, crop[0])
-        (features,) = self.runtime.template(crop)
-        return crop[0], features
+        crop = np.empty((size, size, 3), self._rules.crop_type)
+        self._rules.cut_template(frame, place, self.spec.crop, fill, crop)
+        return crop
+
+    def _features(self, crop: NDArray[Any]) -> Features:
+        (features,) = self.runtime.template(crop[None])
+        return features
 
     def _marking(self, target: Target, frame: ByteArray) -> Marking:
         """How the target was marked, from a look at it in the frame that it starts in."""
@@ -191,8 +207,9 @@ class Tracker:
         target = look.target
         if not (self.renews_template(target) and look.picture.whole):
             return target.templates, target.crops
-        crop, features = self._template(look.picture.pixels, new.place, target.fill)
-        return (target.templates[0], *target.templates[2:], features), (target.crops[0], *target.crops[2:], crop)
+        crop = self._template_crop(look.picture.pixels, new.place, target.fill)
+        templates = (target.templates[0], *target.templates[2:], self._features(crop))
+        return templates, (target.crops[0], *target.crops[2:], crop)
 
 
 def _check_frame(frame: ByteArray) -> None:

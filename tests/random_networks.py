@@ -49,8 +49,8 @@ def lively_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
     template, search, *_ = example(spec, spec.crop.search_size, _CROPS)
     with torch.no_grad():
         first, *others = cast("Network", network).template(template)
-        if spec.memory is not None:
-            first = torch.stack([first] * spec.memory.length, dim=1)
+        if spec.template_count > 1:
+            first = torch.stack([first] * spec.template_count, dim=1)
         cast("Network", network).outputs((first, *others), search)
     for hook in hooks:
         hook.remove()

@@ -133,4 +133,5 @@ def _checked_graphs(
 def _retuned(trained: ModelSpec, tuned: ModelSpec) -> ModelSpec:
     if (trained.network, trained.crop) != (tuned.network, tuned.crop):
         raise ExportFailed(f"the recipe is of another network: {tuned.network}, {tuned.crop}")
-    return replace(trained, loop=tuned.loop, presence=tuned.presence, bf16=tuned.bf16, as_marked=tuned.as_marked)
+    constants = ("loop", "presence", "second_template", "bf16", "as_marked")
+    return replace(trained, **{name: getattr(tuned, name) for name in constants})

@@ -103,11 +103,11 @@ def largest_difference(
 
 
 def answer(runtime: Runtime, spec: ModelSpec, batch: Example) -> Best:
-    """What a runtime says of a batch; a memory holds the same template throughout."""
+    """What a runtime says of a batch; of several templates all are the same."""
     template, search, size, loop = (part.numpy() for part in batch)
     rows = runtime.template(template)
-    if spec.memory is not None:
-        rows = [runtime.joined([row] * spec.memory.length) for row in rows]
+    if spec.template_count > 1:
+        rows = [runtime.joined([row] * spec.template_count) for row in rows]
     return runtime.search(rows, search, size, loop)
 
 
@@ -115,8 +115,8 @@ def _features(network: nn.Module, spec: ModelSpec) -> tuple[Tensor, ...]:
     """Template features of two targets as the search graph wants them."""
     with torch.no_grad():
         first, *others = cast("Network", network).template(example(spec, spec.crop.search_size, 2).template)
-    if spec.memory is not None:
-        first = torch.stack([first] * spec.memory.length, dim=1)
+    if spec.template_count > 1:
+        first = torch.stack([first] * spec.template_count, dim=1)
     return first, *others
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.grids import Grid
 from models.networks.build import Network
-from models.networks.selection import Selection
+from models.networks.selection import Selection, Twofold
 from models.spec import ModelSpec
 
 
@@ -31,7 +31,9 @@ class SearchGraph(nn.Module):
     def __init__(self, network: nn.Module, spec: ModelSpec, search_size: int) -> None:
         super().__init__()
         self.network = network
-        self.selection = Selection(cast("Network", network).grid(search_size), spec.network.stride)
+        selection = Selection(cast("Network", network).grid(search_size), spec.network.stride)
+        second = spec.second_template
+        self.selection = selection if second is None else Twofold(selection, second.agreement)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Features, then crop, size (B, 2), loop (B, 3): runs the search branch and chooses the best box."""
@@ -42,7 +44,8 @@ class SearchGraph(nn.Module):
 
 
 class MapsGraph(nn.Module):
-    """Template features and (B, S, S, 3) crops -> score (B, N) and boxes (B, 4, N), before anything is chosen."""
+    """Template features and (B, S, S, 3) crops -> score and boxes as the network gives them, before anything is
+    chosen."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

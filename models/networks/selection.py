@@ -48,6 +48,32 @@ class Selection(nn.Module):
         return torch.cat([peak, distance], dim=1) * (peak >= 0)
 
 
+class Twofold(nn.Module):
+    """Chooses by the second of two templates, and has the first one doubt it."""
+
+    def __init__(self, selection: Selection, agreement: float) -> None:
+        super().__init__()
+        self.selection = selection
+        self.agreement = agreement
+
+    def forward(self, score: Tensor, boxes: Tensor, size: Tensor, loop: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Selection`, of score (B, 2, N) and boxes (B, 2, 4, N); see `models.selection.doubted`."""
+        doubting, _ = self.selection(score[:, 0], boxes[:, 0], size, loop)
+        best, peak2 = self.selection(score[:, 1], boxes[:, 1], size, loop)
+        overlap = _overlap(best[:, :4], doubting[:, :4])
+        lower = torch.minimum(best[:, 4], doubting[:, 4]) * (overlap >= self.agreement)
+        return torch.cat([best[:, :4], lower[:, None], best[:, 5:]], dim=1), peak2
+
+
+def _overlap(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of (B, 4) boxes cx, cy, w, h, row by row."""
+    sides = torch.minimum(a[:, :2] + a[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2) - torch.maximum(
+        a[:, :2] - a[:, 2:] / 2, b[:, :2] - b[:, 2:] / 2
+    )
+    shared = sides.clamp(min=0).prod(1)
+    return shared / (a[:, 2:].prod(1) + b[:, 2:].prod(1) - shared).clamp(min=_TINY)
+
+
 def _taken(table: Tensor, index: Tensor) -> Tensor:
     """(B, C, N) and (B, 1) -> (B, C): the column at each index."""
     return table.gather(2, index[:, :, None].expand(-1, table.shape[1], 1)).squeeze(2)

@@ -51,24 +51,31 @@ class SiamFCppLight(nn.Module):
         return (self.features(crops),)
 
     def outputs(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, ...]:
-        """Template features and (B, S, S, 3) crops -> score logits (B, H, W), distances l, t, r, b (B, 4, H, W)."""
-        logits, distances = self.head(features[0], self.features(crops))
-        return logits, distances
+        """Template features and (B, S, S, 3) crops -> score logits (B, H, W), distances l, t, r, b (B, 4, H, W).
+
+        Of T templates for each crop, (B, T, C, h, w): (B, T, H, W) and (B, T, 4, H, W). The backbone runs once."""
+        (templates,), search = features, self.features(crops)
+        if templates.dim() == 4:
+            logits, distances = self.head(templates, search)
+            return logits, distances
+        each = [self.head(template, search) for template in templates.unbind(1)]
+        return tuple(torch.stack(outputs, 1) for outputs in zip(*each, strict=True))
 
     def decode(self, outputs: tuple[Tensor, ...], search_size: int) -> tuple[Tensor, Tensor]:
-        """Raw outputs -> score (B, N) and boxes (B, 4, N), cell by cell in reading order."""
+        """Raw outputs -> score (B, N) and boxes (B, 4, N), cell by cell in reading order; of T templates (B, T, N) and
+        (B, T, 4, N)."""
         logits, distances = outputs
-        return logits.sigmoid().flatten(1), self.boxes(distances).flatten(2)
+        return logits.sigmoid().flatten(-2), self.boxes(distances).flatten(-2)
 
     def maps(self, features: tuple[Tensor, ...], crops: Tensor) -> tuple[Tensor, Tensor]:
         """Template features and search crops -> score and boxes."""
         return self.decode(self.outputs(features, crops), crops.shape[1])
 
     def boxes(self, distances: Tensor) -> Tensor:
-        """Distances l, t, r, b of every cell -> its box cx, cy, w, h in crop pixels, (B, 4, H, W)."""
-        left, top, right, bottom = distances.unbind(1)
+        """Distances l, t, r, b of every cell -> its box cx, cy, w, h in crop pixels, (..., 4, H, W)."""
+        left, top, right, bottom = distances.unbind(-3)
         x, y = self.centres
-        return torch.stack([x + (right - left) / 2, y + (bottom - top) / 2, left + right, top + bottom], dim=1)
+        return torch.stack([x + (right - left) / 2, y + (bottom - top) / 2, left + right, top + bottom], dim=-3)
 
     def grid(self, search_size: int) -> Grid:
         """One candidate in the middle of each cell."""

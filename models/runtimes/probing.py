@@ -79,8 +79,8 @@ class _Search:
         kind = FAMILIES[spec.family].crop_type
         template = runtime.template(_blobs(spec.crop.template_size)[None].astype(kind))
         self._features: list[Features] = template
-        if spec.memory is not None:
-            self._features = [runtime.joined(template * spec.memory.length)]
+        if spec.template_count > 1:
+            self._features = [runtime.joined(template * spec.template_count)]
         self._crops = _blobs(spec.crop.search_size)[None].astype(kind)
         self._size = np.array([[60.0, 48.0]], np.float32)
         self._loop = np.array([[spec.loop.penalty_k, spec.loop.window_influence, spec.loop.size_lr]], np.float32)

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter
 
 from models.presence import State
-from models.runtimes.base import Features
 from models.target import Target
 from models.tracker import Tracker
 from service.engine.counters import Drop
@@ -169,18 +168,12 @@ def _target_record(entry: Followed, now_s: float) -> Record:
 
 
 def _followed(record: Record, tracker: Tracker, saved_s: float) -> Followed:
-    crops = [_array(crop) for crop in record["crops"]]
-    features = [_features(tracker, crop) for crop in crops]
-    templates = tuple(features[i] for i in record["order"])
     hints = typing.get_type_hints(Target)
     state = {name: TypeAdapter(hints[name]).validate_python(value) for name, value in _of_target(record["tracker"])}
-    memory = tracker.spec.memory is not None
-    target = Target(
-        **state,
-        features=tracker.runtime.joined(templates) if memory else templates[0],
-        templates=templates if memory else (),
-        crops=tuple(crops[i] for i in record["order"]),
-    )
+    different = [_crop(tracker, crop) for crop in record["crops"]]
+    crops = tracker.template_crops([different[i] for i in record["order"]], state["place"])
+    features, templates = tracker.remembered(crops)
+    target = Target(**state, features=features, templates=templates, crops=crops)
     lost_for_s = record.get("lost_for_s")
     lost_since_s = None if lost_for_s is None else saved_s - lost_for_s
     # To clients, too, a state that they do not know is an uncertain one.
@@ -193,12 +186,11 @@ def _of_target(fields: Record) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in fields.items() if name in known]
 
 
-def _features(tracker: Tracker, crop: NDArray[Any]) -> Features:
-    size = tracker.spec.crop.template_size
+def _crop(tracker: Tracker, record: Record) -> NDArray[Any]:
+    crop, size = _array(record), tracker.spec.crop.template_size
     if crop.shape != (size, size, 3):
         raise ValueError(f"the template's crop is {crop.shape}; this model's are {(size, size, 3)}")
-    (features,) = tracker.runtime.template(crop[None])
-    return features
+    return crop
 
 
 def _ago(draft: Record, now_s: float) -> Record:

@@ -5,7 +5,7 @@
 prints, as Markdown, the success AUC over the sequences in FOLDER, the mean of passes from first boxes beside the true
 one, of the loop as it is and with: boxes as wide as the network draws them instead of as the first one was marked; the
 search where the target would be if it went on as in the last frames; another rate of the size or weight of the window;
-templates with less contrast around the target, alone or beside the plain ones; boxes averaged over the neighbouring
+templates with less contrast around the target, alone or beside a plain one; boxes averaged over the neighbouring
 cells that agree; template features blended with those of later frames, whose scores are good. `--absences` prints false
 losses, wrong locks and targets that were found again as well, as `lockon evaluate --absences` counts them.
 """
@@ -23,13 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.concluding import Found, Look
-from models.crops import Colour
-from models.geometry import Box, intersection_over_union
-from models.package import DEFAULT_MODEL, find_package, load_tracker
+from models.geometry import Box
+from models.package import DEFAULT_MODEL, ModelPackage, find_package, load_tracker
 from models.presence import State
 from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
-from models.spec import ModelSpec
+from models.spec import ModelSpec, SecondTemplateSpec
 from models.tracker import Tracker
 from tests.benchmarks.starts import COLUMNS, row, starts
 from training.evaluation.absences import kind_of, made_clips
@@ -44,12 +42,8 @@ VOTING_SHARE, VOTING_IOU = 0.5, 0.7
 """A cell counts that scores at least so large a share of the best one's, and whose box overlaps its box so much."""
 BLEND_SCORE = 0.5
 """Frames whose score is lower change no template."""
-DOUBT = 0.7
-"""A template that gives less than this share of the other one's score doubts it."""
 AGREEING_IOU = 0.5
-"""Boxes that overlap less are of different things."""
-FADED_EDGE = 0.3
-"""How far outside the ellipse the contrast has fallen to its share, as a share of the ellipse's radii."""
+"""Of two templates' boxes, where they are to be of the same thing."""
 
 
 class Voting(CachingRuntime):
@@ -141,95 +135,58 @@ class Ahead(ModelTracker):
 
 
 class Faded(Tracker):
-    """A tracker whose templates show what lies around the target with less contrast.
-
-    A template is a square: beside the target it shows what the target stands on, and the network would stay with that
-    when the target moves off. So colours outside the ellipse in the target's box are drawn towards the crop's mean."""
+    """A tracker whose only template shows what lies around the target with less contrast."""
 
     def __init__(self, spec: ModelSpec, runtime: Runtime, share: float) -> None:
-        super().__init__(spec, runtime)
-        self._share = share
+        super().__init__(replace(spec, second_template=SecondTemplateSpec(share, agreement=0.0)), runtime)
+        self._alone = Tracker(spec, runtime)
 
-    def _template(self, frame: ByteArray, place: Box, fill: Colour) -> tuple[NDArray[Any], Features]:
-        crop, _ = super()._template(frame, place, fill)
-        side = len(crop)
-        target = self._rules.search_window(place, self.spec.crop, side).to_crop(place, side)
-        y, x = np.mgrid[:side, :side] - (side - 1) / 2
-        radius = np.hypot(x / (target.w / 2), y / (target.h / 2))
-        kept = np.interp(radius, (1, 1 + FADED_EDGE), (1, self._share))[..., None]
-        faded = np.rint(crop * kept + crop.mean((0, 1)) * (1 - kept)).astype(crop.dtype)
-        (features,) = self.runtime.template(faded[None])
-        return faded, features
+    def template_crops(self, crops: Sequence[NDArray[Any]], place: Box) -> tuple[NDArray[Any], ...]:
+        """The faded one alone."""
+        return super().template_crops(crops, place)[1:]
 
-
-class TwoTemplates(Faded):
-    """A tracker with a plain and a faded template of its one target, both of which look at each frame. What lay around
-    the target scores high with the plain one alone; what looks a little like it, with the faded one alone.
-
-    The plain one follows, unless `faded_follows` and the target is not lost. The other one doubts."""
-
-    def __init__(self, spec: ModelSpec, runtime: Runtime, share: float, *, faded_follows: bool) -> None:
-        super().__init__(spec, runtime, share)
-        self._faded_follows = faded_follows
-        self._faded: Features = ()
-
-    def _template(self, frame: ByteArray, place: Box, fill: Colour) -> tuple[NDArray[Any], Features]:
-        _, self._faded = super()._template(frame, place, fill)
-        return Tracker._template(self, frame, place, fill)
-
-    def _run(self, looks: Sequence[Look], search_size: int) -> list[Found]:
-        plain = super()._run(looks, search_size)
-        twins = [replace(look, target=replace(look.target, features=self._faded)) for look in looks]
-        faded = super()._run(twins, search_size)
-        return [
-            self._joined(found, twin, lost=found.look.target.presence.state is State.LOST)
-            for found, twin in zip(plain, faded, strict=True)
-        ]
-
-    def _joined(self, plain: Found, faded: Found, *, lost: bool) -> Found:
-        first, second = (faded, plain) if self._faded_follows and not lost else (plain, faded)
-        score, other = first.best[4], second.best[4]
-        if self._faded_follows:
-            boxes = [np.array([Box.from_centre(*found.best[:4]).xywh()]) for found in (first, second)]
-            agree = bool(intersection_over_union(*boxes)[0] >= AGREEING_IOU)
-            other = min(score, other) if lost or other < DOUBT * score else score
-            score = other if agree else 0.0
-        elif other < DOUBT * score:
-            score = other
-        return first._replace(look=plain.look, best=[*first.best[:4], score, *first.best[5:]])
+    def remembered(self, crops: Sequence[NDArray[Any]]) -> tuple[Features, tuple[Features, ...]]:
+        """As of a tracker with one template."""
+        return self._alone.remembered(crops)
 
 
 def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     """Each change by its name."""
     package, shipped = find_package(model), load_tracker(model)
-    spec, graphs = shipped.spec, write_map_graphs(package, scratch)
-    cached = CachingRuntime(shipped.runtime, spec, graphs)
-    voting = Voting(shipped.runtime, spec, graphs)
-    tracker = Tracker(spec, cached)
+    spec, alone = shipped.spec, replace(shipped.spec, second_template=None)
+    cached = CachingRuntime(shipped.runtime, spec, write_map_graphs(package, scratch))
+    graphs = write_map_graphs(replace(package, spec=alone), scratch / "alone")
+    one = CachingRuntime(shipped.runtime, alone, graphs)
     others = {"boxes as the network draws them": replace(spec, as_marked=0.0)}
     others |= {f"`size_lr` {rate:g}": replace(spec, loop=replace(spec.loop, size_lr=rate)) for rate in (0.2, 0.4, 0.7)}
     others["`window_influence` 0.35"] = replace(spec, loop=replace(spec.loop, window_influence=0.35))
-    made: dict[str, Callable[[], ModelTracker]] = {"as it is": lambda: ModelTracker(tracker)}
-    for name, other in others.items():
-        made[name] = lambda other=other: ModelTracker(Tracker(other, cached))  # type: ignore[misc]
-    for share in (0.4, 0.5, 0.6):
-        name = f"templates with {share:.0%} of their background's contrast"
-        made[name] = lambda share=share: ModelTracker(Faded(spec, cached, share))  # type: ignore[misc]
-    for follows, name in {
-        False: "a plain template follows, one with 40% of the background's contrast doubts",
-        True: "the faded one follows, the plain one doubts; both while lost",
-    }.items():
-        made[name] = lambda follows=follows: ModelTracker(TwoTemplates(spec, cached, 0.4, faded_follows=follows))  # type: ignore[misc]
+    tracker = Tracker(spec, cached)
+    trackers = {"as it is": tracker} | {name: Tracker(other, cached) for name, other in others.items()}
+    trackers |= _templates(package, alone, one, scratch)
+    trackers["one template, boxes averaged over neighbouring cells"] = Tracker(alone, Voting(one, alone, graphs))
+    made: dict[str, Callable[[], ModelTracker]] = {}
+    for name, each in trackers.items():
+        made[name] = lambda each=each: ModelTracker(each)  # type: ignore[misc]
     for share in (0.5, 1.0):
-        name = f"looks {share:.0%} of its speed ahead"
-        made[name] = lambda share=share: Ahead(tracker, share)  # type: ignore[misc]
-    made["boxes averaged over neighbouring cells"] = lambda: ModelTracker(Tracker(spec, voting))
+        made[f"looks {share:.0%} of its speed ahead"] = lambda share=share: Ahead(tracker, share)  # type: ignore[misc]
     for name, blend in {
         "template: 30 % of the newest, every 5 frames": Blend(5, 0.3),
         "the same, 50 %": Blend(5, 0.5),
         "template: half a running mean of every 5th": Blend(5, 0.3, running=True),
     }.items():
         made[name] = lambda blend=blend: Blending(tracker, blend)  # type: ignore[misc]
+    return made
+
+
+def _templates(package: ModelPackage, alone: ModelSpec, one: CachingRuntime, scratch: Path) -> dict[str, Tracker]:
+    """Trackers with one template, plain or faded, and with two."""
+    made = {"one template": Tracker(alone, one)}
+    for share in (0.4, 0.5, 0.6):
+        made[f"one template with {share:.0%} of its background's contrast"] = Faded(alone, one, share)
+    for share in (0.3, 0.4, 0.5):
+        two = replace(alone, second_template=SecondTemplateSpec(share, AGREEING_IOU))
+        graphs = write_map_graphs(replace(package, spec=two), scratch / "two")
+        made[f"a second template with {share:.0%} of it"] = Tracker(two, CachingRuntime(one, two, graphs))
     return made
 
 

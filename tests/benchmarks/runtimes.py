@@ -54,8 +54,8 @@ def search_call(runtime: Runtime, spec: ModelSpec) -> Callable[[], object]:
     """One run of the search graph for one target, whose template is ready."""
     template, search, size, loop = (part.numpy() for part in example(spec, spec.crop.search_size, 1))
     features = runtime.template(template)
-    if spec.memory is not None:
-        features = [runtime.joined(features * spec.memory.length)]
+    if spec.template_count > 1:
+        features = [runtime.joined(features * spec.template_count)]
     return lambda: runtime.search(features, search, size, loop)
 
 

@@ -23,14 +23,14 @@ from models.package import WEIGHTS, ModelPackage, search_graph
 from models.runtimes import arrays
 from models.runtimes.base import Best, Features, FloatArray, Runtime
 from models.runtimes.onnx import session
-from models.selection import select
+from models.selection import doubted, select
 from models.spec import ModelSpec
 
 MEMORY_BYTES = 600_000_000
 """How much is remembered; what was asked for longest ago is forgotten first."""
 
 Maps = tuple[FloatArray, FloatArray]
-"""(N,) scores and (4, N) boxes of one crop."""
+"""(N,) scores and (4, N) boxes of one crop, or (T, N) and (T, 4, N) of T templates."""
 
 
 class CachingRuntime:
@@ -40,7 +40,7 @@ class CachingRuntime:
         self.name, self.device, self.precision = f"{inner.name}, cached", inner.device, inner.precision
         self.hits = self.misses = 0
         self._inner = inner
-        self._stride = spec.network.stride
+        self._stride, self._second = spec.network.stride, spec.second_template
         self._grids: dict[int, Grid] = {size: cast("Network", build(spec)).grid(size) for size in maps}
         self._graphs = {size: session(path, 1, ["CPUExecutionProvider"]) for size, path in maps.items()}
         self._known: OrderedDict[bytes, Maps] = OrderedDict()
@@ -60,7 +60,11 @@ class CachingRuntime:
         side = crops.shape[1]
         found = [self._maps(feature, crop) for feature, crop in zip(features, crops, strict=True)]
         score, boxes = (np.stack(column) for column in zip(*found, strict=True))
-        return select(score, boxes, size, loop, self._grids[side], self._stride)
+        grid, stride = self._grids[side], self._stride
+        if self._second is None:
+            return select(score, boxes, size, loop, grid, stride)
+        doubting, followed = (select(score[:, k], boxes[:, k], size, loop, grid, stride) for k in (0, 1))
+        return doubted(followed, doubting, self._second.agreement)
 
     def _maps(self, features: Features, crop: NDArray[Any]) -> Maps:
         digest = hashlib.blake2b(np.ascontiguousarray(crop).data, digest_size=16)

@@ -11,8 +11,9 @@ from torch import nn
 
 from models.grids import cell_centres
 from models.networks.correlation import depthwise, pixelwise
-from models.networks.selection import Selection
+from models.networks.selection import Selection, Twofold
 from models.networks.siamfcpp_light import SiamFCppLight
+from models.selection import doubted
 from models.selection import select as select_in_numpy
 from models.spec import ModelSpec
 from training.recipe import read_recipe
@@ -60,6 +61,15 @@ def test_a_batch_gives_what_its_members_give_alone(network: SiamFCppLight) -> No
             alone = network.maps(network.template(templates[row : row + 1]), searches[row : row + 1])
             for a, b in zip(together, alone, strict=True):
                 torch.testing.assert_close(a[row], b[0], rtol=1e-4, atol=1e-4)
+
+
+def test_several_templates_give_what_each_gives_alone(network: SiamFCppLight) -> None:
+    with torch.no_grad():
+        (templates,), searches = network.template(crops(4, 112)), crops(2, 224)
+        together = network.maps((torch.stack([templates[:2], templates[2:]], 1),), searches)
+        for which, template in enumerate((templates[:2], templates[2:])):
+            for a, b in zip(together, network.maps((template,), searches), strict=True):
+                torch.testing.assert_close(a[:, which], b)
 
 
 @pytest.mark.parametrize(("name", "at_most", "correlated_cells"), [("light", 300e6, 64 + 9), ("tiny", 50e6, 36 + 9)])
@@ -124,5 +134,22 @@ def test_the_exported_choice_equals_the_numpy_reference(seed: int) -> None:
     loop = generator.uniform(0, 0.5, (4, 3)).astype(np.float32)
     expected = select_in_numpy(score, boxes, size, loop, grid, 8)
     best, peak2 = Selection(grid, 8)(*map(torch.from_numpy, (score, boxes, size, loop)))
+    np.testing.assert_allclose(best.numpy(), expected.best, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(peak2.numpy(), expected.peak2, rtol=1e-4, atol=1e-4)
+
+
+def test_the_exported_doubt_equals_the_numpy_reference() -> None:
+    generator = np.random.default_rng(7)
+    grid = cell_centres(224, 28, 8)
+    score = generator.random((6, 2, 784), np.float32)
+    score[:3, 1] = 0.9 * score[:3, 0]
+    boxes = generator.uniform(60, 200, (6, 1, 4, 784)) + generator.uniform(0, 5, (6, 2, 4, 784))
+    boxes = boxes.astype(np.float32)
+    size = generator.uniform(5, 150, (6, 2)).astype(np.float32)
+    loop = generator.uniform(0, 0.5, (6, 3)).astype(np.float32)
+    plain, second = (select_in_numpy(score[:, k], boxes[:, k], size, loop, grid, 8) for k in (0, 1))
+    expected = doubted(second, plain, 0.3)
+    assert 0 < np.count_nonzero(expected.best[:, 4]) < 6
+    best, peak2 = Twofold(Selection(grid, 8), 0.3)(*map(torch.from_numpy, (score, boxes, size, loop)))
     np.testing.assert_allclose(best.numpy(), expected.best, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(peak2.numpy(), expected.peak2, rtol=1e-4, atol=1e-4)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from models.grids import cell_centres, points
-from models.runtimes.base import FloatArray
-from models.selection import scale_penalty, select
+from models.runtimes.base import Best, FloatArray
+from models.selection import doubted, scale_penalty, select
 
 STRIDE = 8
 CELLS = 9
@@ -129,3 +129,16 @@ def test_the_published_grid_lies_round_the_middle_pixel_under_a_window_that_ends
 def test_a_map_with_an_even_number_of_cells_lies_a_stride_to_the_left() -> None:
     cells = points(255, 16, 16).cells
     assert (cells[0].min(), cells[0].max()) == (127 - 128, 127 + 112)
+
+
+def test_the_plain_template_doubts_what_the_second_one_chose() -> None:
+    def chosen(*rows: tuple[float, ...]) -> Best:
+        return Best(np.array([[*row, 0.9, 0.8, 5] for row in rows], np.float32), np.zeros((len(rows), 2), np.float32))
+
+    # Overlaps: 20 x 40 of 2,400 (a third), all, 20 x 40 of 2,400, none.
+    second = chosen((50, 50, 40, 40, 0.6), (50, 50, 40, 40, 0.6), (50, 50, 40, 40, 0.6), (50, 50, 40, 40, 0.6))
+    plain = chosen((70, 50, 40, 40, 0.7), (50, 50, 40, 40, 0.7), (70, 50, 40, 40, 0.2), (99, 50, 40, 40, 0.9))
+    result = doubted(second, plain, agreement=0.3)
+    np.testing.assert_allclose(result.best[:, 4], [0.6, 0.6, 0.2, 0.0])
+    np.testing.assert_array_equal(np.delete(result.best, 4, axis=1), np.delete(second.best, 4, axis=1))
+    np.testing.assert_allclose(doubted(second, plain, agreement=0.4).best[:, 4], [0.0, 0.6, 0.0, 0.0])

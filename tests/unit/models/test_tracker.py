@@ -14,7 +14,7 @@ from models.geometry import Box
 from models.package import load_tracker
 from models.presence import State
 from models.runtimes.dummy import DUMMY_SPEC
-from models.spec import MemorySpec, SmallTargetSpec
+from models.spec import MemorySpec, SecondTemplateSpec, SmallTargetSpec
 from models.tracker import Tracker
 from tests.unit.models.scripted import (
     BOX,
@@ -127,6 +127,38 @@ def test_a_tracker_with_a_memory_replaces_the_oldest_template_but_the_first_ever
         tracker.follow(target, frame)
     levels = [features[0][:, 0].tolist() for features in runtime.features]
     assert levels == [[10, 10, 10]] * 2 + [[10, 10, 30]] * 2 + [[10, 30, 50]] * 2 + [[10, 50, 70]]
+
+
+def test_a_second_template_shows_the_same_with_less_around_the_target() -> None:
+    runtime = ScriptedRuntime([*MIDDLE, 60.0, 60.0, 0.9, 1.0])
+    tracker = Tracker(replace(SPEC, second_template=SecondTemplateSpec(background=0.0, agreement=0.5)), runtime)
+    frame = FRAME.copy()
+    frame[80:130, 100:150] = 200
+    frame[:, 160:] = 0
+    target = tracker.start(frame, BOX)
+    plain, second = target.crops
+    assert len(target.templates) == 2
+    middle, corner = (56, 56), (2, 110)
+    assert plain[middle].tolist() == second[middle].tolist() == [200, 200, 200]
+    assert plain[corner].tolist() == [0, 0, 0]
+    np.testing.assert_allclose(second[corner], plain.mean((0, 1)), atol=0.51)
+    tracker.follow(target, frame)
+    (features,) = runtime.features[-1]
+    np.testing.assert_allclose(features, [plain.mean((0, 1)), second.mean((0, 1))], rtol=1e-6)
+
+
+def test_kept_crops_become_as_many_templates_as_the_model_has() -> None:
+    runtime = ScriptedRuntime([*MIDDLE, 60.0, 60.0, 0.9, 1.0])
+    one = Tracker(SPEC, runtime)
+    two = Tracker(replace(SPEC, second_template=SecondTemplateSpec(0.4, 0.5)), runtime)
+    three = Tracker(replace(SPEC, memory=MemorySpec(length=3, interval=2, share=0.5)), runtime)
+    frame = drawn_frame(0)
+    crops = two.start(frame, drawn_box(0, 0)).crops
+    place = one.start(frame, drawn_box(0, 0)).place
+    assert two.template_crops(crops, place) == crops
+    np.testing.assert_array_equal(two.template_crops(crops[:1], place), crops)
+    assert one.template_crops(crops, place) == crops[:1]
+    assert three.template_crops(crops, place) == (*crops, crops[0])
 
 
 def test_a_step_without_targets_is_empty() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from models.package import load_tracker
 from models.presence import State
-from models.spec import MemorySpec
+from models.spec import MemorySpec, SecondTemplateSpec
 from models.tracker import Tracker
 from service.engine.decoding import HostDecoder
 from service.engine.models import Model
@@ -93,7 +93,17 @@ def remembering() -> Tracker:
     return Tracker(replace(dummy.spec, memory=MemorySpec(length=3, interval=4, share=0.5)), dummy.runtime)
 
 
-@pytest.mark.parametrize("tracker", [load_tracker("dummy"), remembering()], ids=["one template", "several templates"])
+def twofold() -> Tracker:
+    """A tracker with a second template."""
+    dummy = load_tracker("dummy")
+    return Tracker(
+        replace(dummy.spec, second_template=SecondTemplateSpec(background=0.4, agreement=0.5)), dummy.runtime
+    )
+
+
+@pytest.mark.parametrize(
+    "tracker", [load_tracker("dummy"), twofold(), remembering()], ids=["one template", "two", "several"]
+)
 def test_a_restored_session_goes_on_with_the_very_boxes_of_one_that_was_never_interrupted(tracker: Tracker) -> None:
     whole = made(tracker, *two())
     expected = followed(whole, FILES)
@@ -103,6 +113,17 @@ def test_a_restored_session_goes_on_with_the_very_boxes_of_one_that_was_never_in
     assert before + followed(session, FILES[HALF:]) == expected
     assert session.counters.view() == whole.counters.view()
     assert session.target_views() == whole.target_views()
+
+
+@pytest.mark.parametrize(("before", "after"), [(load_tracker("dummy"), twofold()), (twofold(), load_tracker("dummy"))])
+def test_a_session_goes_on_where_its_model_has_another_number_of_templates(before: Tracker, after: Tracker) -> None:
+    session = made(before, *two())
+    expected = followed(session, FILES[:HALF])[-2:]
+    restored = loaded(saved(session), after)
+    targets = [entry.target for entry in restored.followed.values()]
+    assert [target.box.xywh() for target in targets if target is not None] == expected
+    assert [len(target.crops) for target in targets if target is not None] == [after.spec.template_count] * 2
+    assert len(followed(restored, FILES[HALF:])) == 2 * len(FILES[HALF:])
 
 
 def test_a_network_in_a_fresh_process_goes_on_with_the_very_same_boxes(tmp_path: Path) -> None:
