@@ -67,7 +67,7 @@ class Target:
     """One object that is followed: plain data, which may be copied, pickled and moved.
 
     `box` is the last one that was reported. `place` is the loop's own state, around which the search goes on: a box in
-    the numbers of the model's family. `lost` belongs to long-term trackers, `templates` to those that remember several.
+    the numbers of the model's family. `lost` belongs to long-term trackers, `templates` to those with a memory.
     """
 
     box: Box
@@ -91,6 +91,8 @@ class Target:
     """how its boxes are marked"""
     crops: tuple[NDArray[Any], ...] = ()
     """what the features were made of, one for each of `templates` or a single one: (Z, Z, 3); never changed"""
+    shape: Size | None = None
+    """width and height that it had in the first crop, in its pixels; where that makes a second template"""
     aim: Aim | None = None
     """what `Tracker.next_window` and `Tracker.reach` worked out last"""
 

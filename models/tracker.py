@@ -46,30 +46,32 @@ class Tracker:
         _check_frame(frame)
         check_box(box, _frame_size(frame))
         place, fill = self._rules.start(box), self._rules.fill(frame)
-        crops = self.template_crops([self._template_crop(frame, place, fill)], place)
-        features, templates = self.remembered(crops)
+        count = 1 if self.spec.memory is None else self.spec.memory.length
+        crops = (self._template_crop(frame, place, fill),) * count
+        shape = self.shape(place)
+        features, templates = self.remembered(crops, shape)
         search_size = self._search_size(box, _frame_size(frame))
-        target = Target(box, place, features, templates, Presence(), fill, search_size, crops=crops)
+        target = Target(box, place, features, templates, Presence(), fill, search_size, crops=crops, shape=shape)
         if self.spec.as_marked:
             target.marking = self._marking(target, frame)
         return target
 
-    def template_crops(self, crops: Sequence[NDArray[Any]], place: Box) -> tuple[NDArray[Any], ...]:
-        """Crops of as many templates as a target has, from those that are there, (Z, Z, 3) each: from the only one of a
-        new target at `place`, or from what a server kept whose package of the model had another number of them."""
-        first, second, count = crops[0], self.spec.second_template, self.spec.template_count
-        if second is not None and len(crops) < count:
-            size = self.spec.crop.template_size
-            target = self._rules.search_window(place, self.spec.crop, size).to_crop(place, size)
-            return first, faded(first, Size(target.w, target.h), second.background)
-        return (*crops, *(first,) * count)[:count]
+    def shape(self, place: Box) -> Size | None:
+        """Width and height of a target at `place` in its template crop, in its pixels, where the model asks for it."""
+        if self.spec.second_template is None:
+            return None
+        size = self.spec.crop.template_size
+        return self._rules.search_window(place, self.spec.crop, size).to_crop(place, size).size
 
-    def remembered(self, crops: Sequence[NDArray[Any]]) -> tuple[Features, tuple[Features, ...]]:
+    def remembered(self, crops: Sequence[NDArray[Any]], shape: Size | None) -> tuple[Features, tuple[Features, ...]]:
         """The features that the search takes for a target with these template crops, (Z, Z, 3) each, and those of each
-        template, where it has several."""
+        crop for a model with a memory. `shape` as `Target` has it."""
+        if (second := self.spec.second_template) is not None and shape is not None:
+            both = (crops[0], faded(crops[0], shape, second.background))
+            return self.runtime.joined([self._features(crop) for crop in both]), ()
         features = {key: self._features(crop) for key, crop in {id(crop): crop for crop in crops}.items()}
         templates = tuple(features[id(crop)] for crop in crops)
-        return (self.runtime.joined(templates), templates) if self.spec.template_count > 1 else (templates[0], ())
+        return (templates[0], ()) if self.spec.memory is None else (self.runtime.joined(templates), templates)
 
     def placed(self, target: Target, box: Box) -> Target:
         """A copy of the target that goes on from `box`, with the templates it has."""

@@ -53,6 +53,8 @@ def text(name: str, spec: ModelSpec, origin: Mapping[str, Any], scores: Mapping[
         f"| input | template {spec.crop.template_size} px, search region {spec.crop.search_size} px, uint8 BGR |",
         f"| loop | penalty {loop.penalty_k:g}, window {loop.window_influence:g}, size rate {loop.size_lr:g} |",
     ]
+    if (second := spec.second_template) is not None:
+        lines.append(f"| templates | 2: as it is, and with {second.background:.0%} of the background's contrast |")
     shown = ("licence", "backbone", "data", "pairs", "hours", "device", "seed", "commit")
     lines += [f"| {key} | {origin[key]} |" for key in shown]
     if scores:

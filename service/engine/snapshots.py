@@ -171,8 +171,10 @@ def _followed(record: Record, tracker: Tracker, saved_s: float) -> Followed:
     hints = typing.get_type_hints(Target)
     state = {name: TypeAdapter(hints[name]).validate_python(value) for name, value in _of_target(record["tracker"])}
     different = [_crop(tracker, crop) for crop in record["crops"]]
-    crops = tracker.template_crops([different[i] for i in record["order"]], state["place"])
-    features, templates = tracker.remembered(crops)
+    crops = tuple(different[i] for i in record["order"])
+    # The package of the model that saved it may have had no second template.
+    state["shape"] = state.get("shape") or tracker.shape(state["place"])
+    features, templates = tracker.remembered(crops, state["shape"])
     target = Target(**state, features=features, templates=templates, crops=crops)
     lost_for_s = record.get("lost_for_s")
     lost_since_s = None if lost_for_s is None else saved_s - lost_for_s

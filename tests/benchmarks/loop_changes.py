@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.geometry import Box
+from models.fading import faded
+from models.geometry import Box, Size
 from models.package import DEFAULT_MODEL, ModelPackage, find_package, load_tracker
 from models.presence import State
 from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
@@ -139,15 +140,13 @@ class Faded(Tracker):
 
     def __init__(self, spec: ModelSpec, runtime: Runtime, share: float) -> None:
         super().__init__(replace(spec, second_template=SecondTemplateSpec(share, agreement=0.0)), runtime)
-        self._alone = Tracker(spec, runtime)
+        self._share = share
 
-    def template_crops(self, crops: Sequence[NDArray[Any]], place: Box) -> tuple[NDArray[Any], ...]:
-        """The faded one alone."""
-        return super().template_crops(crops, place)[1:]
-
-    def remembered(self, crops: Sequence[NDArray[Any]]) -> tuple[Features, tuple[Features, ...]]:
-        """As of a tracker with one template."""
-        return self._alone.remembered(crops)
+    def remembered(self, crops: Sequence[NDArray[Any]], shape: Size | None) -> tuple[Features, tuple[Features, ...]]:
+        """Features of the faded crop alone."""
+        assert shape is not None
+        (features,) = self.runtime.template(faded(crops[0], shape, self._share)[None])
+        return features, ()
 
 
 def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
@@ -163,7 +162,7 @@ def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
     tracker = Tracker(spec, cached)
     trackers = {"as it is": tracker} | {name: Tracker(other, cached) for name, other in others.items()}
     trackers |= _templates(package, alone, one, scratch)
-    trackers["one template, boxes averaged over neighbouring cells"] = Tracker(alone, Voting(one, alone, graphs))
+    trackers["the plain template, boxes averaged over neighbouring cells"] = Tracker(alone, Voting(one, alone, graphs))
     made: dict[str, Callable[[], ModelTracker]] = {}
     for name, each in trackers.items():
         made[name] = lambda each=each: ModelTracker(each)  # type: ignore[misc]
@@ -180,13 +179,13 @@ def changes(model: str, scratch: Path) -> dict[str, Callable[[], ModelTracker]]:
 
 def _templates(package: ModelPackage, alone: ModelSpec, one: CachingRuntime, scratch: Path) -> dict[str, Tracker]:
     """Trackers with one template, plain or faded, and with two."""
-    made = {"one template": Tracker(alone, one)}
+    made = {"the plain template alone": Tracker(alone, one)}
     for share in (0.4, 0.5, 0.6):
-        made[f"one template with {share:.0%} of its background's contrast"] = Faded(alone, one, share)
+        made[f"a template with {share:.0%} of its background's contrast alone"] = Faded(alone, one, share)
     for share in (0.3, 0.4, 0.5):
         two = replace(alone, second_template=SecondTemplateSpec(share, AGREEING_IOU))
         graphs = write_map_graphs(replace(package, spec=two), scratch / "two")
-        made[f"a second template with {share:.0%} of it"] = Tracker(two, CachingRuntime(one, two, graphs))
+        made[f"two templates, the second with {share:.0%} of it"] = Tracker(two, CachingRuntime(one, two, graphs))
     return made
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.geometry import Box
+from models.fading import faded
+from models.geometry import Box, Size
 from models.package import load_tracker
 from models.presence import State
 from models.runtimes.dummy import DUMMY_SPEC
@@ -136,29 +137,12 @@ def test_a_second_template_shows_the_same_with_less_around_the_target() -> None:
     frame[80:130, 100:150] = 200
     frame[:, 160:] = 0
     target = tracker.start(frame, BOX)
-    plain, second = target.crops
-    assert len(target.templates) == 2
-    middle, corner = (56, 56), (2, 110)
-    assert plain[middle].tolist() == second[middle].tolist() == [200, 200, 200]
-    assert plain[corner].tolist() == [0, 0, 0]
-    np.testing.assert_allclose(second[corner], plain.mean((0, 1)), atol=0.51)
+    (plain,) = target.crops
+    assert target.shape == pytest.approx(Size(56, 56))
     tracker.follow(target, frame)
     (features,) = runtime.features[-1]
+    second = faded(plain, Size(56.0, 56.0), 0.0)
     np.testing.assert_allclose(features, [plain.mean((0, 1)), second.mean((0, 1))], rtol=1e-6)
-
-
-def test_kept_crops_become_as_many_templates_as_the_model_has() -> None:
-    runtime = ScriptedRuntime([*MIDDLE, 60.0, 60.0, 0.9, 1.0])
-    one = Tracker(SPEC, runtime)
-    two = Tracker(replace(SPEC, second_template=SecondTemplateSpec(0.4, 0.5)), runtime)
-    three = Tracker(replace(SPEC, memory=MemorySpec(length=3, interval=2, share=0.5)), runtime)
-    frame = drawn_frame(0)
-    crops = two.start(frame, drawn_box(0, 0)).crops
-    place = one.start(frame, drawn_box(0, 0)).place
-    assert two.template_crops(crops, place) == crops
-    np.testing.assert_array_equal(two.template_crops(crops[:1], place), crops)
-    assert one.template_crops(crops, place) == crops[:1]
-    assert three.template_crops(crops, place) == (*crops, crops[0])
 
 
 def test_a_step_without_targets_is_empty() -> None:

