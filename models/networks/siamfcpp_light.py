@@ -1,4 +1,4 @@
-"""`siamfcpp_light` and `siamfcpp_tiny`: our own small tracker networks, 0.291 and 0.048 GMACs a search frame.
+"""`siamfcpp_light` and `siamfcpp_tiny`: our own small tracker networks, 0.291 and 0.048 GMACs a search frame with one template.
 
 | part | layers | at a 224 px search crop |
 | --- | --- | --- |

@@ -14,12 +14,13 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models.frames import Picture
 from models.geometry import Box
 from models.package import load_tracker
 from models.runtimes.base import Best, ByteArray, Features, FloatArray, Runtime
@@ -122,7 +123,7 @@ def measure_sequences(model: str, folder: Path, limit: int | None, frames: int |
             truth = np.loadtxt(sequence / "groundtruth.txt", delimiter=",", ndmin=2)[: len(files)]
             film = Film(sequence.name, files, Box(*map(float, truth[0])))
             results = asyncio.run(play(url, film, len(files), mode="every", drain=True))
-            offline = offline_boxes(tracker, decoder, film)
+            offline = offline_boxes(tracker, decoder, film, {each["seq"]: each["ts_us"] / 1e6 for each in results})
             rows.append({"sequence": sequence.name, "frames": len(files)} | compared(results, offline, truth))
             print(sequence.name, rows[-1]["largest_difference_px"], rows[-1]["age_ms"], file=sys.stderr)  # noqa: T201
     ages = [age for row in rows for age in row.pop("ages_ms")]
@@ -155,16 +156,17 @@ def compared(results: Sequence[dict[str, Any]], offline: np.ndarray, truth: np.n
     }
 
 
-def offline_boxes(tracker: Tracker, decoder: HostDecoder, film: Film) -> np.ndarray:
-    """(N, 4) boxes x, y, w, h of the tracker without any service."""
+def offline_boxes(tracker: Tracker, decoder: HostDecoder, film: Film, times_s: Mapping[int, float]) -> np.ndarray:
+    """(N, 4) boxes x, y, w, h of the tracker without any service; `times_s`: the stamps that frames were sent with, by
+    their numbers, from 1 on: the states go by them."""
     boxes = [film.box.xywh()]
     target = None
-    for file in film.files:
-        picture = decoder.decode(read_frame(file, -1, 10**8, 0.0))
+    for seq, file in enumerate(film.files, 1):
+        pixels = decoder.decode(read_frame(file, -1, 10**8, 0.0))
         if target is None:
-            target = tracker.start(picture, film.box)
+            target = tracker.start(pixels, film.box)
         else:
-            boxes.append(tracker.follow(target, picture).box.xywh())
+            boxes.append(tracker.follow(target, Picture.of(pixels, times_s.get(seq))).box.xywh())
     return np.array(boxes)
 
 
