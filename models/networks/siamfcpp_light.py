@@ -1,4 +1,4 @@
-"""`siamfcpp_light` and `siamfcpp_tiny`: our own small tracker networks, 0.291 and 0.048 GMACs a search frame with one template.
+"""`siamfcpp_light` and `siamfcpp_tiny`: our own small tracker networks, 0.291 and 0.048 GMACs a search frame.
 
 | part | layers | at a 224 px search crop |
 | --- | --- | --- |
@@ -8,7 +8,8 @@
 | towers | depth-wise 5x5 + 1x1, one tower for the score and one for the box | 28 x 28 x C |
 | outputs | score logit (trained towards the IoU of the cell's box), distances to the four sides | 28 x 28 x 1, x 4 |
 
-The tiny one has the same parts at a 160 px search crop: a thinned backbone, 36 template cells, maps of 20 x 20.
+The tiny one has the same parts at a 160 px search crop: a thinned backbone, 36 template cells, maps of 20 x 20. Each
+template more takes correlation, towers and outputs again: 0.040 and 0.009 GMACs.
 """
 
 from __future__ import annotations
