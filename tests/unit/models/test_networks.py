@@ -143,8 +143,8 @@ def test_the_exported_doubt_equals_the_numpy_reference() -> None:
     grid = cell_centres(224, 28, 8)
     score = generator.random((6, 2, 784), np.float32)
     score[:3, 1] = 0.9 * score[:3, 0]
-    boxes = generator.uniform(60, 200, (6, 1, 4, 784)) + generator.uniform(0, 5, (6, 2, 4, 784))
-    boxes = boxes.astype(np.float32)
+    places = generator.uniform(60, 200, (6, 1, 4, 784)) + generator.uniform(0, 5, (6, 2, 4, 784))
+    boxes = places.astype(np.float32)
     size = generator.uniform(5, 150, (6, 2)).astype(np.float32)
     loop = generator.uniform(0, 0.5, (6, 3)).astype(np.float32)
     plain, second = (select_in_numpy(score[:, k], boxes[:, k], size, loop, grid, 8) for k in (0, 1))
