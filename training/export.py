@@ -133,5 +133,11 @@ def _checked_graphs(
 def _retuned(trained: ModelSpec, tuned: ModelSpec) -> ModelSpec:
     if (trained.network, trained.crop) != (tuned.network, tuned.crop):
         raise ExportFailed(f"the recipe is of another network: {tuned.network}, {tuned.crop}")
-    constants = ("loop", "presence", "second_template", "bf16", "as_marked")
-    return replace(trained, **{name: getattr(tuned, name) for name in constants})
+    return replace(
+        trained,
+        loop=tuned.loop,
+        presence=tuned.presence,
+        second_template=tuned.second_template,
+        bf16=tuned.bf16,
+        as_marked=tuned.as_marked,
+    )
