@@ -24,6 +24,7 @@ from service.api.openapi import describe
 from service.api.paging import Cursors
 from service.api.problems import add_handlers
 from service.api.resources import SCHEMAS
+from service.engine.background import Background
 from service.engine.counters import Drop
 from service.engine.decoding import HostDecoder, jpeg_decoder
 from service.engine.fleet import Fleet
@@ -133,26 +134,23 @@ def _lifespan(settings: Settings, load: Loader) -> Callable[[FastAPI], AbstractA
             jpeg=jpeg_decoder(),
             **runtime_view(served.chosen(None).tracker.runtime),
         )
-        async with asyncio.TaskGroup() as tasks:
-            background = [
-                tasks.create_task(registry.keep_sweeping()),
-                tasks.create_task(metrics.watch_loop()),
-                tasks.create_task(Fairness(metrics, settings.limits.min_fps).watch(registry.all)),
-            ]
+        background = app.state.background = Background()
+        background.start("sweeper", registry.keep_sweeping())
+        background.start("lag", metrics.watch_loop())
+        background.start("fairness", Fairness(metrics, settings.limits.min_fps).watch(registry.all))
+        if keeper is not None:
+            background.start("keeper", keeper.run())
+            background.start("fleet", fleet.run())
+        try:
+            yield
+        finally:
+            await background.stop()
             if keeper is not None:
-                background += [tasks.create_task(keeper.run()), tasks.create_task(fleet.run())]
-            try:
-                yield
-            finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.wait(background)
-                if keeper is not None:
-                    await keeper.flush(STOP_TIMEOUT_S)
-                for session in registry.all():
-                    registry.close(session, "shutdown", Drop.SHUTDOWN)
-                scheduler.stop(STOP_TIMEOUT_S)
-                if traces is not None:
-                    await asyncio.to_thread(traces.close)
+                await keeper.flush(STOP_TIMEOUT_S)
+            for session in registry.all():
+                registry.close(session, "shutdown", Drop.SHUTDOWN)
+            scheduler.stop(STOP_TIMEOUT_S)
+            if traces is not None:
+                await asyncio.to_thread(traces.close)
 
     return lifespan

@@ -6,12 +6,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
 # The networks of tests are small: a second thread mostly waits for the first, and for long on a busy machine.
 # Torch reads this when it is imported, and the processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 SHARED = Path(os.environ.get("LOCKON_SHARED", Path(__file__).parents[2] / "shared"))
 

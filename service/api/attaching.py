@@ -71,12 +71,13 @@ class Refused(Exception):
 @dataclass(frozen=True, slots=True)
 class Attached:
     """The session, whether this socket made it, the first message if it was no hello but one for the session, and the
-    trace that the hello names."""
+    trace and the client that the hello names."""
 
     session: Session
     own: bool
     rest: str | bytes | None
     trace: str | None = None
+    client: str = ""
 
 
 class Attaching:
@@ -109,7 +110,8 @@ class Attaching:
         self._resumption.warn(session)
         session.go_on(hello.resume.last_seq if hello.resume is not None else None)
         own = named is None and (hello.resume is None or lost is not None)
-        return Attached(session, own, rest, hello.trace)
+        client = f"{hello.client.name} {hello.client.version}".strip()
+        return Attached(session, own, rest, hello.trace, client)
 
     def _greeting(self, first: str | bytes, named: Session | None) -> tuple[Hello, str | bytes | None]:
         hello, rest = Hello(type="hello"), first

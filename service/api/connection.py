@@ -49,6 +49,7 @@ class Connection:
         self._attaching = Attaching(registry, self._resumption, fleet, opening, self._outbox)
         self.session: Session | None = None
         self.epoch = 0
+        self.client = ""
         self._trace: SocketTrace | None = None
         self._own = False
         self._left = False
@@ -67,7 +68,7 @@ class Connection:
         except Refused as refused:
             return await refuse(self._websocket, refused)
         self._own = attached.own
-        self.session, self.epoch = attached.session, attached.session.epoch
+        self.session, self.epoch, self.client = attached.session, attached.session.epoch, attached.client
         self._trace = self._traced(attached)
         code = 1006
         try:
@@ -243,6 +244,16 @@ class Connection:
         return True
 
     async def _send(self, session: Session, item: Payload | ResultDraft, now_s: float) -> None:
+        try:
+            await self._sent(session, item, now_s)
+        except WebSocketDisconnect:
+            raise
+        except Exception:
+            # The writer is still there to say so: a socket that just ended would leave the client without a word.
+            _log.exception("a message could not be sent", kind="session_failed", session=session.id)
+            session.fail()
+
+    async def _sent(self, session: Session, item: Payload | ResultDraft, now_s: float) -> None:
         if not isinstance(item, ResultDraft):
             await self._websocket.send_text(encoded(item))
             return

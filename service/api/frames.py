@@ -104,6 +104,8 @@ async def follow_frame(
         detail = f"no result after {registry.limits.send_timeout_s:g} s"
         raise Problem("deadline-exceeded", detail) from error
     finally:
+        if operation is not None:  # the next request says anew what is to be followed
+            session.withdraw(operation.op)
         if session.outbox is outbox:
             session.detach(perf_counter())
 

@@ -23,10 +23,10 @@ _NOT_LIVE = answers(503, "Liveness", "Restart it")
 
 @router.get("/livez", response_model=None, responses=answers(200, "Liveness", "All is well") | _NOT_LIVE)
 async def live(request: Request) -> Response:
-    """200 while the event loop answers, and no worker hangs or has died."""
-    scheduler = request.app.state.scheduler
+    """200 while the event loop answers, no worker hangs or has died, and no task of the server has."""
+    scheduler, background = request.app.state.scheduler, request.app.state.background
     longest_s = scheduler.longest_s()
-    trouble = scheduler.trouble() or ("stuck" if longest_s >= MAX_BATCH_S else None)
+    trouble = scheduler.trouble() or background.trouble() or ("stuck" if longest_s >= MAX_BATCH_S else None)
     body = {"status": trouble or "ok", "longest_batch_s": round(longest_s, 3)}
     return JSONResponse(body, 503 if trouble else 200)
 

@@ -42,10 +42,10 @@ async def located(request: Request, session_id: str, owner: str) -> Session:
         # One that has no socket has no lease either: another server may have taken it without a word.
         if keeper is None or session.outbox is not None or not keeper.keeps(session):
             return session
-        if await keeper.other_home(session_id) is None:
+        if await keeper.other_home(session_id, owner) is None:
             return session
         registry.superseded(session)
-    await _check_home(request, keeper, session_id)
+    await _check_home(request, keeper, session_id, owner)
     resumption: Resumption = request.app.state.resumption
     try:
         with room_needed():
@@ -54,10 +54,10 @@ async def located(request: Request, session_id: str, owner: str) -> Session:
         raise Problem(PROBLEMS[error.refusal], str(error)) from error
 
 
-async def _check_home(request: Request, keeper: Keeper, session_id: str) -> None:
+async def _check_home(request: Request, keeper: Keeper, session_id: str, owner: str) -> None:
     """Raises the Problem elsewhere if another server had the session last and is there."""
     fleet: Fleet = request.app.state.fleet
-    home = await keeper.other_home(session_id)
+    home = await keeper.other_home(session_id, owner)
     address = fleet.address_of(home) if home is not None else None
     if address is None:
         return

@@ -148,7 +148,7 @@ class Limits(TypedDict):
 class Liveness(TypedDict):
     """Whether the process works."""
 
-    status: Literal["ok", "stuck", "worker_died", "stopped"]
+    status: Literal["ok", "stuck", "worker_died", "task_died", "stopped"]
     longest_batch_s: float
 
 

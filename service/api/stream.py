@@ -107,6 +107,8 @@ async def _served(websocket: WebSocket, registry: Registry, opening: Opening, se
 def _log_end(websocket: WebSocket, connection: Connection, opening: Opening, code: int, seconds: float) -> None:
     session = connection.session
     attached = {"session": session.id, "epoch": connection.epoch} if session is not None else {}
+    if connection.client:
+        attached["client"] = connection.client
     if connection.trace_id is not None:
         attached["trace_id"] = connection.trace_id
     _log.info(

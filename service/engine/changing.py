@@ -10,12 +10,10 @@ from pydantic import ValidationError
 
 from models.spec import PresenceSpec
 from service.engine.models import Model
-from service.protocol.requests import CreateRequest, PatchRequest, Thresholds, Wanted
+from service.protocol.requests import CreateRequest, PatchRequest, Thresholds, Wanted, check_metadata
 
 if TYPE_CHECKING:
     from service.engine.session import Session
-
-MAX_METADATA = 16
 
 
 class ChangeRefused(ValueError):
@@ -55,10 +53,10 @@ def changed(settings: CreateRequest, want: Wanted, patch: PatchRequest) -> tuple
         raise ChangeRefused("reinit goes with another model", "/reinit")
     want = want.model_copy(update=patch.result.model_dump(exclude_unset=True))
     if changes.get("metadata") is not None:
-        changes["metadata"] = merged(settings.metadata, changes["metadata"])
-        if len(changes["metadata"]) > MAX_METADATA:
-            detail = f"metadata would have {len(changes['metadata'])} keys; the limit is {MAX_METADATA}"
-            raise ChangeRefused(detail, "/metadata")
+        try:
+            changes["metadata"] = check_metadata(merged(settings.metadata, changes["metadata"]))
+        except ValueError as error:
+            raise ChangeRefused(str(error), "/metadata") from error
     if changes.get("thresholds") is not None:
         changes["thresholds"] = _thresholds(settings, changes["thresholds"])
     return settings.model_copy(update=changes | {"result": want}), want

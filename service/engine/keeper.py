@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeVar
@@ -17,6 +17,7 @@ import structlog
 from service.engine.registry import Registry
 from service.engine.session import Session
 from service.engine.snapshots import Record, captured, packed
+from service.security.resume import owner_digest
 from service.store.port import Lease, LeaseHeld, RecordGone, SessionStore, StoreAway
 
 TICK_S = 0.1
@@ -87,36 +88,37 @@ class Keeper:
             detail = "the session store is away: the session goes on, but not on another server"
             session.answers.warn("store_degraded", detail, perf_counter())
 
-    async def acquire(self, session_id: str, above: int) -> Lease | None:
-        """The session's lease for us, None if the store does not have it; raises LeaseHeld or StoreAway."""
+    async def acquire(self, session_id: str, owner: str, above: int) -> Lease | None:
+        """The lease of that owner's session, None if the store does not have it; raises LeaseHeld or StoreAway."""
         if not self.up:
             raise StoreAway("the store is away")
         ttl_s = self._registry.limits.detached_ttl_s + GRACE_S
         began_s = perf_counter()
-        lease = await self._timed("acquire", self._store.acquire(session_id, above, self._lease_s, ttl_s))
+        digest = owner_digest(owner)
+        lease = await self._timed("acquire", self._store.acquire(session_id, digest, above, self._lease_s, ttl_s))
         if lease is not None:
             self._kept.setdefault(session_id, _Kept()).ours(began_s + self._lease_s)
         return lease
 
-    async def release(self, session_id: str, epoch: int) -> None:
+    async def release(self, session_id: str, owner: str, epoch: int) -> None:
         """Gives back the lease of a session that cannot be had here after all."""
         self._kept.pop(session_id, None)
         with suppress(StoreAway, RecordGone):  # it runs out by itself
-            await self._timed("save", self._store.save(session_id, epoch, None, 0.0, 0.0))
+            await self._timed("save", self._store.save(session_id, owner_digest(owner), epoch, None, 0.0, 0.0))
 
     async def place(self, session: Session, node: str) -> None:
         """Saves a new session for another server to have; raises StoreAway."""
         if not self.up:
             raise StoreAway("the store is away")
         snapshot, ttl_s = packed(captured(session, perf_counter())), self._registry.ttl_s(session) + GRACE_S
-        await self._timed("place", self._store.place(session.id, node, snapshot, ttl_s))
+        await self._timed("place", self._store.place(session.id, owner_digest(session.owner), node, snapshot, ttl_s))
 
-    async def other_home(self, session_id: str) -> str | None:
-        """The other server that had the session last, as far as the store knows and answers."""
+    async def other_home(self, session_id: str, owner: str) -> str | None:
+        """The other server that had that owner's session last, as far as the store knows and answers."""
         if not self.up:
             return None
         try:
-            home = await self._timed("home", self._store.home(session_id))
+            home = await self._timed("home", self._store.home(session_id, owner_digest(owner)))
         except StoreAway:
             return None
         return home if home != self._store.node else None
@@ -211,7 +213,8 @@ class Keeper:
             return
         now_s = perf_counter()
         kept.saved_s, kept.mark, kept.done_seq = now_s, _mark(session), session.done_seq
-        self._records[session.id] = captured(session, now_s)
+        with _alone(session):
+            self._records[session.id] = captured(session, now_s)
 
     async def _write(self) -> int:
         """Writes what is due; returns how many calls that took."""
@@ -235,10 +238,14 @@ class Keeper:
     async def _save(self, session: Session, kept: _Kept, record: Record | None) -> None:
         epoch, lease_s = session.epoch, self._lease_s if session.outbox is not None else 0.0
         ttl_s = self._registry.ttl_s(session) + GRACE_S
-        snapshot = None if record is None else packed(record)
+        snapshot = None
+        if record is not None:
+            with _alone(session):
+                snapshot = packed(record)
         began_s = perf_counter()
         try:
-            saved = await self._timed("save", self._store.save(session.id, epoch, snapshot, lease_s, ttl_s))
+            owner = owner_digest(session.owner)
+            saved = await self._timed("save", self._store.save(session.id, owner, epoch, snapshot, lease_s, ttl_s))
         except RecordGone:
             kept.forgotten()
             return
@@ -293,6 +300,16 @@ class Keeper:
             raise
         finally:
             self._registry.metrics.store_op(name, perf_counter() - began_s, failed=failed)
+
+
+@contextmanager
+def _alone(session: Session) -> Iterator[None]:
+    """A fault with one session closes that one: the others are saved, and their leases renewed."""
+    try:
+        yield
+    except Exception:
+        _log.exception("a session could not be saved", kind="session_failed", session=session.id)
+        session.fail()
 
 
 def _mark(session: Session) -> object:

@@ -86,6 +86,10 @@ class Operations:
             self._pending.append(order)
         return None
 
+    def withdraw(self, op: str) -> None:
+        """Forgets an operation that has not been worked off: whoever asked for it has been told that it failed."""
+        self._pending = [waiting for waiting in self._pending if waiting.op != op]
+
     def answer(self, answer: Answer) -> None:
         """Says what an order came to: an ack, which is remembered in case the operation is repeated, or for the targets
         of a create what went wrong."""

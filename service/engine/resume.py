@@ -98,7 +98,7 @@ class Resumption:
         if self._keeper is None or (local is not None and not self._keeper.keeps(local)):
             return self._local(session_id, owner)
         try:
-            lease = await self._acquired(self._keeper, session_id, local.epoch if local is not None else 0)
+            lease = await self._acquired(self._keeper, session_id, owner, local.epoch if local is not None else 0)
         except StoreAway as error:
             if local is None:
                 raise ResumeRefused(Refusal.STORE_AWAY, "the session store does not answer; try again") from error
@@ -118,20 +118,20 @@ class Resumption:
         try:
             return Taken(await self._adopted(lease, session_id, owner), lease.epoch, adopted=True)
         except (ResumeRefused, NoRoom):
-            await self._keeper.release(session_id, lease.epoch)
+            await self._keeper.release(session_id, owner, lease.epoch)
             raise
 
-    async def _acquired(self, keeper: Keeper, session_id: str, above: int) -> Lease | None:
+    async def _acquired(self, keeper: Keeper, session_id: str, owner: str, above: int) -> Lease | None:
         """The session's lease. Waits a moment for a server that is there and takes nobody: it is about to stop, the
         client has just left it, and the lease is on its way back."""
         for wait_s in GIVEN_BACK_S:
             try:
-                return await keeper.acquire(session_id, above)
+                return await keeper.acquire(session_id, owner, above)
             except LeaseHeld as error:
                 if not keeper.is_held(error) or self._fleet.address_of(error.node) is not None:
                     raise
             await asyncio.sleep(wait_s)
-        return await keeper.acquire(session_id, above)
+        return await keeper.acquire(session_id, owner, above)
 
     def surely_holds(self, session: Session) -> bool:
         """Whether no other server can have the session, and that is certain without waiting."""

@@ -215,6 +215,10 @@ class Session:
             self.answers.say(repeated)
         self.settle(now_s)
 
+    def withdraw(self, op: str) -> None:
+        """Takes an operation back, if it still waits."""
+        self._operations.withdraw(op)
+
     def change(self, patch: PatchRequest) -> None:
         """Changes the settings, from the next frame on; raises ChangeRefused, or NoRoom for another model."""
         self._change(patch)

@@ -68,6 +68,8 @@ class Work:
         relief = 1 if request.cadence is not None or request.mode == "every" else under_load
         if not frame.must_process:
             self._answers.tell_cadence(relief)
+        if frame.discontinuity:
+            return 1  # nothing can be carried over a cut
         return request.cadence or (1 if frame.must_process else relief)
 
     def _next_frame(self, now_s: float) -> Frame | None:

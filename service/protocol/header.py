@@ -63,7 +63,7 @@ class Flag(IntFlag):
 # Plain numbers: an enumeration's own arithmetic takes a microsecond, and this is done with every frame.
 _UNKNOWN_CRITICAL = 0x00FF & ~int(Flag.MUST_PROCESS | Flag.DISCONTINUITY | Flag.TS_VALID)
 _MUST_PROCESS, _TS_VALID, _NO_REPLY = int(Flag.MUST_PROCESS), int(Flag.TS_VALID), int(Flag.NO_REPLY)
-_CLIENT_SCALED = int(Flag.CLIENT_SCALED)
+_CLIENT_SCALED, _DISCONTINUITY = int(Flag.CLIENT_SCALED), int(Flag.DISCONTINUITY)
 _WINDOW = bytes([Kind.WINDOW])
 
 
@@ -114,7 +114,8 @@ class Placement(NamedTuple):
 
 class Frame(NamedTuple):
     """A frame that passed every check before decoding. `image` is the file, `ts_us` None where it is unknown,
-    `received_s` when it came, on the server's monotonic clock; `window` is None where the image is the whole frame."""
+    `received_s` when it came, on the server's monotonic clock; `window` is None where the image is the whole frame;
+    `discontinuity` says that it does not follow on the frame before, as after a cut."""
 
     seq: int
     image: bytes
@@ -124,6 +125,7 @@ class Frame(NamedTuple):
     no_reply: bool
     received_s: float
     window: Placement | None = None
+    discontinuity: bool = False
 
     @property
     def width(self) -> int:
@@ -186,6 +188,7 @@ def read_frame(data: bytes, last_seq: int, max_pixels: int, received_s: float) -
         no_reply=bool(flags & _NO_REPLY),
         received_s=received_s,
         window=window,
+        discontinuity=bool(flags & _DISCONTINUITY),
     )
 
 

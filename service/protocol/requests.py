@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
 MAX_SEQ = 2**32 - 1
+MAX_METADATA_KEYS = 16
+MAX_METADATA_BYTES = 4096
 
 TargetId = Annotated[str, Field(pattern=ID_PATTERN, examples=["cup"])]
 BoxNumbers = Annotated[
@@ -33,6 +36,22 @@ Cadence = Annotated[
 Score = Annotated[float, Field(ge=0, le=1)]
 DeadlineMs = Annotated[
     float, Field(ge=20, le=10000, description="Ordinary frames that have waited longer are dropped; null: none are")
+]
+
+
+def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The metadata as they are; raises ValueError if they are more than a session may carry."""
+    if len(metadata) > MAX_METADATA_KEYS:
+        raise ValueError(f"metadata would have {len(metadata)} keys; the limit is {MAX_METADATA_KEYS}")
+    if (size := len(orjson.dumps(metadata))) > MAX_METADATA_BYTES:
+        raise ValueError(f"metadata would take {size} bytes as JSON; the limit is {MAX_METADATA_BYTES}")
+    return metadata
+
+
+Metadata = Annotated[
+    dict[str, Any],
+    Field(max_length=MAX_METADATA_KEYS, description=f"Yours to use; at most {MAX_METADATA_BYTES} bytes as JSON"),
+    AfterValidator(check_metadata),
 ]
 
 
@@ -111,7 +130,7 @@ class CreateRequest(Strict):
     cadence: Cadence | None = None
     detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
     label: Label | None = None
-    metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None
+    metadata: Metadata | None = None
 
 
 class PatchRequest(Strict):
@@ -131,7 +150,7 @@ class PatchRequest(Strict):
     cadence: Cadence | None = None
     detached_ttl_s: Annotated[int, Field(ge=0, le=3600)] | None = None
     label: Label | None = None
-    metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None
+    metadata: Metadata | None = None
 
     @property
     def named(self) -> dict[str, Any]:

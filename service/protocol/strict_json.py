@@ -1,4 +1,5 @@
-"""JSON as the protocol allows it: no NaN or Infinity, no duplicate keys, a bounded depth and size."""
+"""JSON as the protocol allows it: no NaN or Infinity, no integers of more than 64 bits, no half characters, no
+duplicate keys, a bounded depth and size. So whatever was taken can be said again, and stored."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 
 MAX_TEXT_BYTES = 64 * 1024
 MAX_DEPTH = 8
+LEAST_INTEGER, GREATEST_INTEGER = -(2**63), 2**63 - 1
 
 
 class JsonRefused(ValueError):
@@ -17,26 +19,23 @@ class JsonRefused(ValueError):
 def parsed(text: str | bytes) -> Any:
     """The value of a JSON text; raises JsonRefused."""
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite)
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite, parse_int=_bounded
+        )
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise JsonRefused(f"not JSON: {error}") from error
     except RecursionError:
         raise JsonRefused(f"nested deeper than {MAX_DEPTH}") from None
-    except JsonRefused:
-        raise
-    except ValueError as error:  # an integer with thousands of digits
-        raise JsonRefused("a number has too many digits") from error
-    if _deeper(value, MAX_DEPTH):
-        raise JsonRefused(f"nested deeper than {MAX_DEPTH}")
+    _check(value, MAX_DEPTH)
     return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise JsonRefused(f"the key {twice!r:.80} stands twice in one object")
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise JsonRefused(f"the key {name!r:.80} stands twice in one object")
+        members[name] = value
     return members
 
 
@@ -51,8 +50,22 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    members = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(member, levels - 1) for member in members)
+def _bounded(digits: str) -> int:
+    # More than twenty characters are too large in any case, and thousands are more than `int` takes.
+    number = int(digits) if len(digits) <= len(str(LEAST_INTEGER)) else None
+    if number is None or not LEAST_INTEGER <= number <= GREATEST_INTEGER:
+        raise JsonRefused(f"{digits:.40} is too large an integer; the limit is 64 bits")
+    return number
+
+
+def _check(value: Any, levels: int) -> None:
+    """Raises JsonRefused for what lies deeper, and for strings with half of a surrogate pair, which are no Unicode."""
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise JsonRefused(f"{value!a:.80} has half of a surrogate pair")
+    elif isinstance(value, dict | list):
+        if levels == 0:
+            raise JsonRefused(f"nested deeper than {MAX_DEPTH}")
+        members = value if isinstance(value, list) else (*value, *value.values())
+        for member in members:
+            _check(member, levels - 1)

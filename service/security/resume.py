@@ -40,7 +40,7 @@ class Claim:
 
     def is_of(self, owner: str) -> bool:
         """Whether it was given to that owner."""
-        return hmac.compare_digest(self.owner_digest, _digest(owner))
+        return hmac.compare_digest(self.owner_digest, owner_digest(owner))
 
 
 class ResumeTokens:
@@ -53,7 +53,7 @@ class ResumeTokens:
 
     def issue(self, session: str, owner: str, epoch: int, ttl_s: int, now_s: float) -> str:
         """A token for the session, good for `ttl_s` and a little longer."""
-        claims = {"sid": session, "own": _digest(owner), "ep": epoch, "iat": int(now_s)}
+        claims = {"sid": session, "own": owner_digest(owner), "ep": epoch, "iat": int(now_s)}
         payload = _base64(json.dumps(claims | {"exp": int(now_s) + ttl_s + GRACE_S}, separators=(",", ":")).encode())
         signed = f"{VERSION}.{self._signing}.{payload}"
         return f"{signed}.{self._signature(self._signing, signed)}"
@@ -87,7 +87,8 @@ def _key_id(key: str) -> str:
     return hashlib.sha256(b"lockon resume key " + key.encode()).hexdigest()[:8]
 
 
-def _digest(owner: str) -> str:
+def owner_digest(owner: str) -> str:
+    """The same 24 digits for the same owner of sessions."""
     return hashlib.sha256(b"lockon owner " + owner.encode()).hexdigest()[:24]
 
 

@@ -34,24 +34,26 @@ class Lease:
 
 class SessionStore(Protocol):
     """Every call ends within the store's deadline, and raises StoreAway where it has no answer. `node` is this server's
-    name, like no other's."""
+    name, like no other's; `owner` a digest of a session's owner: to all others the session is not there."""
 
     node: str
 
-    async def acquire(self, session: str, above: int, lease_s: float, ttl_s: float) -> Lease | None:
+    async def acquire(self, session: str, owner: str, above: int, lease_s: float, ttl_s: float) -> Lease | None:
         """Takes the session's lease, in an epoch above that one and all earlier ones. None: it is not there.
 
         Raises LeaseHeld."""
 
-    async def save(self, session: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float) -> bool:
+    async def save(
+        self, session: str, owner: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float
+    ) -> bool:
         """Saves the session and renews our lease, or gives it back with `lease_s` 0; without a snapshot the old one
         stays, with `ttl_s` 0 the time that it is kept. False, and nothing is changed, if another server has it in that
         epoch or a later one. Raises RecordGone where there is no old one."""
 
-    async def place(self, session: str, node: str, snapshot: bytes, ttl_s: float) -> None:
+    async def place(self, session: str, owner: str, node: str, snapshot: bytes, ttl_s: float) -> None:
         """Saves a session that has had no socket yet and that the server `node` is to have; nobody has its lease."""
 
-    async def home(self, session: str) -> str | None:
+    async def home(self, session: str, owner: str) -> str | None:
         """The server that had the session last, whether or not its lease is good; None: it is not there."""
 
     async def delete(self, session: str, epoch: int) -> None:

@@ -18,11 +18,13 @@ from service.store.port import Lease, LeaseHeld, RecordGone, StoreAway
 CONNECTIONS = 8
 _NOTICES = "replicas"
 
-# KEYS[1]: the session; ARGV: our node, the epoch to be above, lease and time to live in ms
+# KEYS[1]: the session; ARGV: our node, the epoch to be above, lease and time to live in ms, the owner.
+# Older servers save no owner.
 _ACQUIRE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local epoch, node, lease = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'node', 'lease'))
+local epoch, node, lease, owner = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'node', 'lease', 'owner'))
+if owner and owner ~= ARGV[5] then return {0} end
 if not epoch or redis.call('HEXISTS', KEYS[1], 'snapshot') == 0 then return {0} end
 if node ~= ARGV[1] and tonumber(lease) > now then return {-1, node, tonumber(lease) - now} end
 local next = math.max(tonumber(epoch), tonumber(ARGV[2])) + 1
@@ -31,7 +33,7 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KE
 return {next, tonumber(epoch), redis.call('HGET', KEYS[1], 'snapshot')}
 """
 
-# ARGV: node, epoch, lease and time to live in ms, the snapshot or nothing
+# ARGV: node, epoch, lease and time to live in ms, the snapshot or nothing, the owner
 _SAVE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -40,7 +42,7 @@ local later = tonumber(epoch or 0) - tonumber(ARGV[2])
 if later > 0 or (later == 0 and node and node ~= ARGV[1]) then return 0 end
 if ARGV[5] == '' and redis.call('HEXISTS', KEYS[1], 'snapshot') == 0 then return -1 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'node', ARGV[1], 'lease', now + ARGV[3])
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'snapshot', ARGV[5]) end
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'snapshot', ARGV[5], 'owner', ARGV[6]) end
 if tonumber(ARGV[4]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
 return 1
 """
@@ -53,14 +55,19 @@ if later < 0 or (later == 0 and node == ARGV[1]) then redis.call('DEL', KEYS[1])
 return 1
 """
 
-# ARGV: the node that is to have it, the time to live in ms, the snapshot
+# ARGV: the node that is to have it, the time to live in ms, the snapshot, the owner
 _PLACE = """
-redis.call('HSET', KEYS[1], 'epoch', 0, 'node', ARGV[1], 'lease', 0, 'snapshot', ARGV[3])
+redis.call('HSET', KEYS[1], 'epoch', 0, 'node', ARGV[1], 'lease', 0, 'snapshot', ARGV[3], 'owner', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
 
-_HOME = "return redis.call('HGET', KEYS[1], 'node')"
+# ARGV: the owner
+_HOME = """
+local node, owner = unpack(redis.call('HMGET', KEYS[1], 'node', 'owner'))
+if owner and owner ~= ARGV[1] then return false end
+return node
+"""
 
 # KEYS[1]: all notices; ARGV: node, how long its notice lives in ms, the notice or nothing
 _ANNOUNCE = """
@@ -105,30 +112,32 @@ class RedisStore:
         self._home = self._redis.register_script(_HOME)
         self._announce = self._redis.register_script(_ANNOUNCE)
 
-    async def acquire(self, session: str, above: int, lease_s: float, ttl_s: float) -> Lease | None:
+    async def acquire(self, session: str, owner: str, above: int, lease_s: float, ttl_s: float) -> Lease | None:
         """Takes the session's lease; None if it is not there. Raises LeaseHeld."""
-        epoch, *more = await self._run(self._acquire, session, self.node, above, _ms(lease_s), _ms(ttl_s))
+        epoch, *more = await self._run(self._acquire, session, self.node, above, _ms(lease_s), _ms(ttl_s), owner)
         if epoch == -1:
             raise LeaseHeld(more[0].decode(), more[1] / 1000)
         return Lease(epoch, more[0], more[1]) if epoch else None
 
-    async def save(self, session: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float) -> bool:
+    async def save(
+        self, session: str, owner: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float
+    ) -> bool:
         """Saves the session and renews or returns the lease; False if it belongs to another server.
 
         Raises RecordGone."""
-        arguments = (self.node, epoch, _ms(lease_s), _ms(ttl_s), snapshot or b"")
+        arguments = (self.node, epoch, _ms(lease_s), _ms(ttl_s), snapshot or b"", owner)
         answer = await self._run(self._save, session, *arguments)
         if answer == -1:
             raise RecordGone(session)
         return bool(answer)
 
-    async def place(self, session: str, node: str, snapshot: bytes, ttl_s: float) -> None:
+    async def place(self, session: str, owner: str, node: str, snapshot: bytes, ttl_s: float) -> None:
         """Saves a session that the server `node` is to have."""
-        await self._run(self._place, session, node, _ms(ttl_s), snapshot)
+        await self._run(self._place, session, node, _ms(ttl_s), snapshot, owner)
 
-    async def home(self, session: str) -> str | None:
+    async def home(self, session: str, owner: str) -> str | None:
         """The server that had the session last; None: it is not there."""
-        node: bytes | None = await self._run(self._home, session)
+        node: bytes | None = await self._run(self._home, session, owner)
         return node.decode() if node is not None else None
 
     async def delete(self, session: str, epoch: int) -> None:

@@ -68,9 +68,9 @@ class SealedStore:
         self.home, self.delete, self.announce = inner.home, inner.delete, inner.announce
         self.ping, self.close = inner.ping, inner.close
 
-    async def acquire(self, session: str, above: int, lease_s: float, ttl_s: float) -> Lease | None:
+    async def acquire(self, session: str, owner: str, above: int, lease_s: float, ttl_s: float) -> Lease | None:
         """As the port says; a snapshot whose seal is broken is none."""
-        lease = await self._inner.acquire(session, above, lease_s, ttl_s)
+        lease = await self._inner.acquire(session, owner, above, lease_s, ttl_s)
         if lease is None or lease.snapshot is None:
             return lease
         try:
@@ -80,14 +80,16 @@ class SealedStore:
             snapshot = None
         return Lease(lease.epoch, lease.before, snapshot)
 
-    async def save(self, session: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float) -> bool:
+    async def save(
+        self, session: str, owner: str, epoch: int, snapshot: bytes | None, lease_s: float, ttl_s: float
+    ) -> bool:
         """As the port says."""
         sealed = None if snapshot is None else self._seal.sealed(snapshot, session)
-        return await self._inner.save(session, epoch, sealed, lease_s, ttl_s)
+        return await self._inner.save(session, owner, epoch, sealed, lease_s, ttl_s)
 
-    async def place(self, session: str, node: str, snapshot: bytes, ttl_s: float) -> None:
+    async def place(self, session: str, owner: str, node: str, snapshot: bytes, ttl_s: float) -> None:
         """As the port says."""
-        await self._inner.place(session, node, self._seal.sealed(snapshot, session), ttl_s)
+        await self._inner.place(session, owner, node, self._seal.sealed(snapshot, session), ttl_s)
 
 
 def _derived(secret: str) -> bytes:

@@ -32,6 +32,7 @@ from tests.drawing import Drawing
 from tests.redis_server import RedisServer
 
 LEASE_S, TTL_S = 4.0, 180.0
+OWNER = "0" * 24
 REPLICAS = (10, 100, 1000)
 NOTICE = b'{"address":"wss://lockon-1000.example/n/lockon-1000","room":7,"version":"0.1.0","snapshots":1}'
 
@@ -91,8 +92,8 @@ def main() -> None:
     shown = Table("at the store", "bytes", "its CPU, us")
     try:
         asked: dict[str, Ask] = {
-            "a save with its snapshot": lambda store, i: store.save(f"ses_{i % 64}", 1, content, LEASE_S, TTL_S),
-            "a renewal of the lease": lambda store, i: store.save(f"ses_{i % 64}", 1, None, LEASE_S, TTL_S),
+            "a save with its snapshot": lambda store, i: store.save(f"ses_{i % 64}", OWNER, 1, content, LEASE_S, TTL_S),
+            "a renewal of the lease": lambda store, i: store.save(f"ses_{i % 64}", OWNER, 1, None, LEASE_S, TTL_S),
         }
         for name, ask in asked.items():
             size = len(content) if ask is asked["a save with its snapshot"] else 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import lockon_client
 import pytest
+from redis.asyncio import Redis
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
@@ -16,6 +18,7 @@ from service.security.principals import Scope
 from tests.drawing import Drawing
 from tests.end_to_end.conftest import RunningServer, StartServer, Talk
 from tests.end_to_end.guarding import KeyFile, bearer, offer, refused, rest, streams
+from tests.redis_server import RedisServer, redis_or_skip
 
 DRAWING = Drawing()
 FIRST = list(DRAWING.box(0).xywh())
@@ -27,6 +30,11 @@ OPEN = {"/livez", "/readyz", "/version"}
 def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyFile:
     """The file of keys that the servers of this module share."""
     return KeyFile(tmp_path_factory.mktemp("keys") / "keys.toml")
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    yield from redis_or_skip()
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +131,33 @@ async def test_a_session_is_unknown_to_everybody_else(guarded: RunningServer, ke
             assert mine == ([] if closed else [session])
             await alice.delete(f"/v1/sessions/{session}")
         assert (await alice.get(f"/v1/sessions/{session}")).status_code == 410
+
+
+async def test_who_knows_the_id_of_a_session_cannot_move_it_at_the_store(
+    redis: RedisServer, start_server: StartServer, keys: KeyFile
+) -> None:
+    store = {"url": redis.url, "token_keys": ["a key for tests, of no other use"]}
+    servers = [start_server({"auth": {"keys": keys.path}, "store": store}) for _ in range(2)]
+    alice, mallory = keys.new("alice"), keys.new("mallory")
+    async with (
+        Redis.from_url(redis.url) as kept,
+        connect(servers[0].ws + "/v1/stream", additional_headers=bearer(alice)) as socket,
+    ):
+        talk = Talk(socket)
+        create = {"targets": [{"box": FIRST}], "detached_ttl_s": 60}
+        session = (await talk.ask({"type": "hello", "create": create}, "welcome"))["session"]
+        name = f"lockon:{{{session}}}"
+        while not await kept.hexists(name, "snapshot"):
+            pass
+        before = await kept.hmget(name, "epoch", "node")
+        for server in servers:
+            async with rest(server, mallory) as http:
+                assert (await http.get(f"/v1/sessions/{session}")).status_code == 404
+                assert (await http.post(f"/v1/sessions/{session}/frames", content=GOOD)).status_code == 404
+            door = await refused(server, f"/v1/sessions/{session}/stream", additional_headers=bearer(mallory))
+            assert door.status_code == 404
+        assert await kept.hmget(name, "epoch", "node") == before
+        assert (await talk.ask(GOOD, "result"))["epoch"] == 1
 
 
 async def test_two_keys_of_one_client_share_its_sessions(guarded: RunningServer, keys: KeyFile) -> None:

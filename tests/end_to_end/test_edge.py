@@ -73,8 +73,9 @@ def test_a_path_with_a_replicas_name_leads_there_and_a_sessions_id_always_to_the
 
 
 def test_what_is_for_operators_alone_is_not_seen_from_outside(http: httpx.Client) -> None:
-    assert http.get("/metrics").status_code == 404
-    assert http.get("/n/lockon-1/metrics").status_code == 404
+    for path in ("/metrics", "/n/lockon-1/metrics", "/%6detrics", "/n/lockon-1/metric%73"):
+        answer = http.get(path)
+        assert (answer.status_code, "lockon_" in answer.text) == (404, False), path
 
 
 @pytest.mark.browser

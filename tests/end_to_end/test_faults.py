@@ -60,6 +60,22 @@ async def test_a_worker_that_dies_is_told_by_livez_and_its_session_gets_an_error
         assert (await talk.ask(DRAWING.jpeg(2), "result"))["targets"][0]["state"] == "tracking"  # the other worker's
 
 
+async def test_a_task_of_the_server_that_dies_is_told_by_livez(start_server: StartServer) -> None:
+    server = start_server()
+
+    def fail(_now_s: float) -> None:
+        raise RuntimeError("a fault of ours")
+
+    async with httpx.AsyncClient(base_url=server.http) as http, streaming(server, FIRST) as talk:
+        assert (await http.get("/livez")).status_code == 200
+        server.app.state.registry.sweep = fail
+        async with asyncio.timeout(TIMEOUT_S):
+            while (answer := await http.get("/livez")).status_code == 200:
+                pass
+        assert (answer.status_code, answer.json()["status"]) == (503, "task_died")
+        assert (await talk.ask(DRAWING.jpeg(0), "result"))["seq"] == 1  # until it is restarted
+
+
 async def test_stopping_does_not_wait_for_a_batch_that_hangs(start_server: StartServer) -> None:
     server, runtime = _moody(start_server)
     async with streaming(server, FIRST) as talk:
@@ -93,6 +109,17 @@ async def test_a_fault_while_a_message_is_taken_closes_its_own_session_with_1011
             assert (await talk.close_code())[0] == 1011
         assert (await neighbour.ask(DRAWING.jpeg(0), "result"))["seq"] == 1
         await until(lambda: len(registry) == 1)
+
+
+async def test_a_message_that_cannot_be_sent_closes_its_own_session_with_1011(server: RunningServer) -> None:
+    async with streaming(server, FIRST) as neighbour, streaming(server, FIRST) as talk:
+        session = server.app.state.registry.find(talk.welcome["session"])
+        line = server.connections()[0]
+        line.loop.call_soon_threadsafe(session.answers.say, {"type": "warning", "code": object()})
+        error = await talk.hear_of("error")
+        assert (error["code"], error["fatal"]) == ("internal", True)
+        assert (await talk.close_code())[0] == 1011
+        assert (await neighbour.ask(DRAWING.jpeg(0), "result"))["seq"] == 1
 
 
 async def test_a_session_deleted_before_its_sockets_first_message_is_gone(

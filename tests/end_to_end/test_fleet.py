@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from service.engine.snapshots import VERSION
+from service.security.resume import owner_digest
 from service.store.port import Lease, LeaseHeld, SessionStore
 from service.store.redis import RedisStore
 from service.store.sealing import Seal, SealedStore
@@ -26,6 +27,7 @@ from tests.waiting import until
 DRAWING = Drawing()
 FIRST = list(DRAWING.box(0).xywh())
 KEY = "a key for tests, of no other use"
+EVERYBODY = owner_digest("")
 STORE = {"token_keys": [KEY], "timeout_s": 2}
 UNTIL_SAVED = ("no_session", "session_elsewhere")
 ADOPTED = 'lockon_resume_total{result="snapshot"}'
@@ -177,11 +179,11 @@ async def test_what_servers_of_a_later_version_saved_is_left_to_servers_that_can
     lease = await _acquired(later, session)
     assert lease.snapshot is not None
     version = struct.pack("<H", VERSION + 1)
-    assert await later.save(session, lease.epoch, lease.snapshot[:4] + version + lease.snapshot[6:], 0, 60)
+    assert await later.save(session, EVERYBODY, lease.epoch, lease.snapshot[:4] + version + lease.snapshot[6:], 0, 60)
     for server in pair:
         assert (await _resumed(server, token))["code"] == "snapshot_version"
     # They do not hold the session up for those who can read it.
-    assert await later.acquire(session, 0, 10, 60)
+    assert await later.acquire(session, EVERYBODY, 0, 10, 60)
     await later.close()
 
 
@@ -189,6 +191,6 @@ async def _acquired(store: SessionStore, session: str) -> Lease:
     """The session's lease, as soon as it is free."""
     while True:
         with suppress(LeaseHeld):
-            lease = await store.acquire(session, 0, 10, 60)
+            lease = await store.acquire(session, EVERYBODY, 0, 10, 60)
             if lease is not None:
                 return lease

@@ -48,7 +48,9 @@ async def test_a_session_and_its_socket_have_a_line_each_at_their_end(
                 pass
         async with opened(server, additional_headers=bearer(key)) as talk:
             targets = [{"id": "t", "box": list(DRAWING.box(0).xywh())}]
-            welcome = await talk.ask({"type": "hello", "create": {"targets": targets}}, "welcome")
+            welcome = await talk.ask(
+                {"type": "hello", "client": {"name": "door", "version": "2"}, "create": {"targets": targets}}, "welcome"
+            )
             for index in range(3):
                 await talk.ask(DRAWING.jpeg(index), "result")
         await asyncio.to_thread(server.stop)
@@ -67,5 +69,6 @@ async def test_a_session_and_its_socket_have_a_line_each_at_their_end(
     assert (closing["received"], closing["processed"], closing["dropped"], closing["rejected"]) == (3, 3, 0, 0)
     assert (closing["reason"], closing["model"]) == ("socket_closed", "dummy")
     assert (socket["code"], socket["epoch"], socket["peer_prefix"]) == (1000, 1, "127.0.0.0/24")
+    assert socket["client"] == "door 2"
     assert 0 <= socket["dur_ms"] <= 20_000
     assert len(lines) < 12  # nothing per frame

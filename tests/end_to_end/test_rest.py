@@ -60,6 +60,17 @@ async def test_a_frame_that_cannot_be_followed_is_a_problem_each_time(
     assert good.json()["targets"][0]["state"] == "initializing"
 
 
+async def test_what_a_refused_frame_was_to_start_is_not_started_by_the_next_one(http: httpx.AsyncClient) -> None:
+    address = f"/v1/sessions/{(await made(http))['id']}/frames"
+    damaged = await http.post(address, params={"box": BOX}, content=DRAWING.jpeg(0)[:-99])
+    assert damaged.status_code == 422
+    small = await http.post(address, params={"box": "1,2,3,3"}, content=b"GIF89a" + bytes(99))
+    assert small.status_code == 415
+    good = await http.post(address, params={"box": BOX}, content=DRAWING.jpeg(0))
+    assert good.status_code == 200, good.text
+    assert len(good.json()["targets"]) == 1
+
+
 async def test_frames_and_sockets_do_not_mix(server: RunningServer, http: httpx.AsyncClient) -> None:
     view = await made(http, targets=[{"box": FIRST}])
     async with opened(server, view["stream_url"]) as talk:

@@ -161,6 +161,7 @@ async def test_a_change_tied_to_settings_that_are_no_more_is_refused(http: httpx
         ({"detached_ttl_s": -1}, "/detached_ttl_s"),
         ({"metadata": {str(number): 1 for number in range(17)}}, "/metadata"),
         ({"metadata": {str(number): 1 for number in range(10, 26)}}, "/metadata"),
+        ({"metadata": {"a": "x" * 4096}}, "/metadata"),
     ],
 )
 async def test_a_patch_that_is_not_allowed_changes_nothing(http: httpx.AsyncClient, patch: Any, pointer: str) -> None:
@@ -169,6 +170,16 @@ async def test_a_patch_that_is_not_allowed_changes_nothing(http: httpx.AsyncClie
     assert problem(answer) == (422, "validation-failed")
     assert answer.json()["errors"][0]["pointer"] == pointer
     assert (await http.get(f"/v1/sessions/{view['id']}")).json()["label"] is None
+
+
+@pytest.mark.parametrize("value", ["18446744073709551616", r'"\ud800"', '{"\\ud800":1}'])
+async def test_metadata_that_no_answer_could_repeat_are_refused_and_make_no_session(
+    empty: httpx.AsyncClient, value: str
+) -> None:
+    body = f'{{"metadata":{{"a":{value}}}}}'
+    answer = await empty.post("/v1/sessions", content=body, headers={"Content-Type": "application/json"})
+    assert problem(answer) == (400, "malformed-request")
+    assert (await empty.get("/v1/sessions")).json()["items"] == []
 
 
 async def test_a_change_of_mode_holds_for_the_next_frame_of_a_socket(

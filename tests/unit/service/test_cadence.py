@@ -9,6 +9,7 @@ from service.engine.operations import ARRIVAL_WAIT_S
 from service.engine.outbox import Outbox, ResultDraft
 from service.engine.session import Session
 from service.engine.steps import Stepper
+from service.protocol.header import Flag
 from service.protocol.messages import SessionUpdate, TargetAdd
 from service.protocol.requests import CreateRequest, PatchRequest, TargetRequest
 from service.settings_sections import LimitSettings
@@ -51,6 +52,22 @@ async def test_targets_are_carried_between_looks_and_a_change_of_the_cadence_hol
         assert abs(views["a"]["box"][0] - truth.x) < 1.5
         looked.append(views["a"]["search"] != "carried")
     assert looked == [True, True, *[False, False, False, True] * 3][:13] + [True] * 4
+
+
+def test_a_frame_after_a_cut_is_looked_at_whatever_the_cadence() -> None:
+    tracker = load_tracker("dummy")
+    model = Model("m", tracker, Stepper(tracker, HostDecoder()), Metrics().tally("m"))
+    request = CreateRequest(targets=[TargetRequest(box=list(DRAWING.box(0).xywh()))], cadence=4)
+    session = Session("ses_1", request, model, LimitSettings(), lambda _session: None, 0.0)
+    session.attach(Outbox(1000), 0.0)
+    cadences = []
+    for seq, file in enumerate(FILES[:4], 1):
+        session.receive(with_header(file, seq, flags=Flag.DISCONTINUITY if seq == 3 else 0), seq / 25)
+        job = session.take(seq / 25)
+        assert job is not None
+        cadences.append(job.cadence)
+        session.finish(model.stepper.run([job])[0], seq / 25)
+    assert cadences == [4, 4, 1, 4]
 
 
 def test_a_change_that_waited_for_an_operation_before_it_holds_for_the_frame_that_ends_the_wait() -> None:

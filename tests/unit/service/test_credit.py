@@ -201,6 +201,16 @@ async def test_a_target_that_is_removed_before_it_was_started_is_started_and_rem
     assert list(session.followed) == ["a"]
 
 
+async def test_metadata_do_not_grow_patch_by_patch() -> None:
+    session = _session(metadata={"a": {"0": "x" * 2000}})
+    session.operate(_update("1", metadata={"a": {"1": "x" * 2000}}), 0.0)
+    session.operate(_update("2", metadata={"a": {"2": "x" * 2000}}), 0.0)
+    first, second = await _said(session)
+    assert first["ok"]
+    assert (second["ok"], second["pointer"]) == (False, "/metadata")
+    assert "6028 bytes as JSON; the limit is 4096" in second["detail"]
+
+
 async def test_a_change_that_breaks_a_rule_changes_nothing() -> None:
     session = _session(metadata={f"k{number}": 1 for number in range(10)})
     session.operate(_update("m", label="x", metadata={f"n{number}": 1 for number in range(10)}), 0.0)

@@ -15,6 +15,7 @@ from service.engine.outbox import Outbox
 from service.engine.registry import Registry
 from service.engine.session import Session
 from service.protocol.requests import CreateRequest
+from service.security.resume import owner_digest
 from service.store.port import LeaseHeld
 from service.store.redis import RedisStore
 from tests.redis_server import RedisServer
@@ -22,6 +23,7 @@ from tests.unit.service.serving import new_registry
 from tests.waiting import until
 
 LEASE_S = 0.2
+EVERYBODY = owner_digest("")
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ async def test_after_a_standstill_longer_than_the_lease_the_store_says_whose_the
     keeper = Keeper(ours, registry, LEASE_S)
     session = await _stood_still(keeper, registry)
     if taken:
-        assert await theirs.acquire(session.id, 0, 60, 60)
+        assert await theirs.acquire(session.id, EVERYBODY, 0, 60, 60)
     answer = asyncio.create_task(keeper.holds(session))
     await asyncio.sleep(0)
     assert not answer.done()
@@ -102,6 +104,18 @@ async def test_while_the_store_is_away_sessions_stay_with_those_who_have_them(
         redis.thaw()
 
 
+async def test_a_session_that_cannot_be_packed_fails_alone(ours: RedisStore, registry: Registry) -> None:
+    keeper = Keeper(ours, registry, LEASE_S)
+    bad, good = (registry.create(CreateRequest(detached_ttl_s=60)) for _ in range(2))
+    for session in (bad, good):
+        session.attach(Outbox(8), 0.0)
+    bad.answers.want = object()  # type: ignore[assignment]
+    async with running(keeper):
+        await until(lambda: bad.failed)
+        await until(lambda: keeper.ours_until_s(good) < float("inf"))
+    assert not good.failed
+
+
 async def test_a_store_that_was_emptied_without_a_word_gets_the_session_anew(
     redis: RedisServer, ours: RedisStore, theirs: RedisStore, registry: Registry
 ) -> None:
@@ -119,6 +133,6 @@ async def _held_again(theirs: RedisStore, session_id: str) -> bool:
     """Waits until the store has the session, and its server the lease; until then there is nothing to be taken."""
     while True:
         try:
-            assert await theirs.acquire(session_id, 0, 60, 60) is None
+            assert await theirs.acquire(session_id, EVERYBODY, 0, 60, 60) is None
         except LeaseHeld:
             return True

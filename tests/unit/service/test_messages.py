@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,11 +61,31 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["NaN", "[Infinity]", "1e999", '{"a":1,"a":2}', "[" * 9 + "]" * 9, "1" * 5000, "\ud800"]
+    ("text", "words"),
+    [
+        ("NaN", "NaN is no JSON number"),
+        ("[Infinity]", "Infinity is no JSON number"),
+        ("1e999", "1e999 is too large a number"),
+        ('{"a":1,"b":2,"a":3}', "the key 'a' stands twice"),
+        ("[" * 9 + "]" * 9, "nested deeper than 8"),
+        ("[" * 5000, "nested deeper than 8"),
+        ("1" * 5000, "too large an integer"),
+        ("9223372036854775808", "9223372036854775808 is too large an integer; the limit is 64 bits"),
+        ("-9223372036854775809", "too large an integer"),
+        (r'{"a":["\ud800"]}', "half of a surrogate pair"),
+        (r'{"\udfff":1}', "half of a surrogate pair"),
+        (b'"\xed\xa0\x80"', "half of a surrogate pair"),
+        ("\ud800", "not JSON"),
+    ],
 )
-def test_json_that_the_protocol_does_not_take_is_refused(text: str) -> None:
-    with pytest.raises(JsonRefused):
+def test_json_that_the_protocol_does_not_take_is_refused(text: str | bytes, words: str) -> None:
+    with pytest.raises(JsonRefused, match=words):
         parsed(text)
+
+
+def test_whatever_was_taken_can_be_said_again() -> None:
+    for value in ({"a": [-(2**63), 2**63 - 1, 1e308]}, {"\U0001f600": "\U0001f600"}):
+        assert orjson.loads(orjson.dumps(parsed(json.dumps(value)))) == value
 
 
 def test_json_of_the_greatest_depth_is_read() -> None:

@@ -14,6 +14,7 @@ from service.store.sealing import Seal, SealBroken
 from tests.redis_server import RedisServer
 
 OLD, NEW = "an old secret of thirty-two characters", "a new secret of thirty-two characters"
+OWNER = "0" * 24
 PICTURE = b"a picture of somebody" * 100
 
 
@@ -68,14 +69,14 @@ async def test_the_store_of_the_settings_keeps_nothing_that_others_can_read(
     redis: RedisServer, plain: RedisStore
 ) -> None:
     ours = await opened(redis, OLD)
-    assert await ours.save("saved", 1, PICTURE, 0, 60)
-    await ours.place("placed", "ours", PICTURE, 60)
+    assert await ours.save("saved", OWNER, 1, PICTURE, 0, 60)
+    await ours.place("placed", OWNER, "ours", PICTURE, 60)
     for session in ("saved", "placed"):
-        seen = await plain.acquire(session, 0, 0, 60)
+        seen = await plain.acquire(session, OWNER, 0, 0, 60)
         assert seen is not None
         assert seen.snapshot is not None
         assert b"somebody" not in seen.snapshot
-        lease = await ours.acquire(session, 0, 10, 60)
+        lease = await ours.acquire(session, OWNER, 0, 10, 60)
         assert lease is not None
         assert lease.snapshot == PICTURE
     await ours.close()
@@ -83,8 +84,8 @@ async def test_the_store_of_the_settings_keeps_nothing_that_others_can_read(
 
 async def test_a_snapshot_of_servers_with_other_keys_is_none(redis: RedisServer) -> None:
     theirs, ours = await opened(redis, NEW), await opened(redis, OLD)
-    await theirs.save("theirs", 1, PICTURE, 0, 60)
-    lease = await ours.acquire("theirs", 0, 10, 60)
+    await theirs.save("theirs", OWNER, 1, PICTURE, 0, 60)
+    lease = await ours.acquire("theirs", OWNER, 0, 10, 60)
     assert lease is not None
     assert lease.snapshot is None
     await theirs.close()
