@@ -43,6 +43,7 @@ class Scheduler:
         self._out: dict[str, Session] = {}
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._loop = loop
+        self._concluding = False
         self._stopped = False
 
     def wake(self, session: Session) -> None:
@@ -87,6 +88,8 @@ class Scheduler:
         return "worker_died" if self._workers.alive < self._workers.count else None
 
     def _dispatch(self) -> None:
+        if self._concluding:
+            return  # the worker is free, but not yet all sessions of its batch: the first would go alone
         while not self._stopped and self._workers.free > 0 and self._turns:
             model = self._turns.next_model()
             # With several free workers each takes its share; batches form only where work waits for workers.
@@ -154,21 +157,28 @@ class Scheduler:
         self._relieve(batch, now_s, seconds)
         if any(outcome.split for outcome in outcomes):
             self._halve(batch.model)
-        for job, outcome in zip(batch.jobs, outcomes, strict=True):
-            session = self._out.pop(job.session)
-            if job.frame is not None:
-                for costs in (session.costs, batch.model.costs):
-                    costs.add(seconds / len(batch.jobs))
-            try:
-                session.finish(outcome, now_s)
-            except Exception:
-                # The others of the batch wait for their results, and the worker for its next batch.
-                _log.exception("a session failed to take its results", kind="session_failed", session=session.id)
-                session.fail()
-            if session.state == "closed":
-                self._turns.forget(session)
+        self._concluding = True
+        try:
+            for job, outcome in zip(batch.jobs, outcomes, strict=True):
+                if job.frame is not None:
+                    for costs in (self._out[job.session].costs, batch.model.costs):
+                        costs.add(seconds / len(batch.jobs))
+                self._conclude(job, outcome, now_s)
+        finally:
+            self._concluding = False
         self._dispatch()
         sizes = [outcome.timings.batch for outcome in outcomes if outcome.estimates]
         if sizes:
             batch.model.tally.ran(max(sizes))
         self._meter.batch(batch.model.tracker.runtime.device, outcomes, seconds)
+
+    def _conclude(self, job: Job, outcome: Outcome, now_s: float) -> None:
+        session = self._out.pop(job.session)
+        try:
+            session.finish(outcome, now_s)
+        except Exception:
+            # The others of the batch wait for their results, and the worker for its next batch.
+            _log.exception("a session failed to take its results", kind="session_failed", session=session.id)
+            session.fail()
+        if session.state == "closed":
+            self._turns.forget(session)

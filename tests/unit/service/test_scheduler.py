@@ -125,6 +125,29 @@ async def test_a_batch_is_limited_by_its_targets_and_holds_one_model() -> None:
     assert runtime.sizes == [4, 4, 1]
 
 
+async def test_the_sessions_of_a_batch_go_into_the_next_one_together() -> None:
+    runtime = RecordingRuntime()
+    runtime.gate.set()
+    registry, scheduler = await serving(Tracker(load_tracker("dummy").spec, runtime), "m", largest=4)
+    drawing = Drawing()
+    request = CreateRequest(mode="every", targets=[TargetRequest(box=list(drawing.box(0).xywh()))])
+    sessions = [registry.create(request) for _ in range(4)]
+    for session in sessions:
+        session.receive(drawing.jpeg(0), 0.0)
+    await until(lambda: not any(session.waiting for session in sessions))
+    runtime.gate.clear()
+    runtime.sizes.clear()
+    blocker = registry.create(request)
+    blocker.receive(drawing.jpeg(0), 0.0)
+    for index in range(1, 5):
+        for session in sessions:
+            session.receive(drawing.jpeg(index), 0.0)
+    runtime.gate.set()
+    await until(lambda: not any(session.waiting for session in [*sessions, blocker]))
+    scheduler.stop(1.0)
+    assert runtime.sizes == [4, 4, 4, 4]
+
+
 class SmallRuntime(RecordingRuntime):
     """Has no memory for more than two crops at once."""
 
