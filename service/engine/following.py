@@ -60,7 +60,7 @@ class Following:
     def _conclude_order(self, order: StartOrder, outcome: Outcome) -> None:
         started = outcome.started.get(order, Failure("internal", "the server failed on this operation"))
         if not isinstance(started, Failure):
-            committed(self.followed, order, started)
+            committed(self.followed, order, started, self._counters.tally)
             seq = max((start.seq for start in order.starts if start.seq is not None), default=None)
             self.operations.answer(Answer(order.op, on_seq=seq, caught_up=outcome.caught_up.get(order, 0)))
         elif started.code != "image_undecodable" or not self.operations.wait_for_next(order):

@@ -10,6 +10,7 @@ from models.geometry import Box
 from models.presence import State
 from models.target import Target
 from service.engine.backlog import Ring
+from service.engine.counters import Tally
 from service.engine.jobs import Failure, Followed, Replay, Start, StartOrder
 from service.ids import new_id
 from service.protocol.header import Frame
@@ -276,12 +277,23 @@ class Operations:
         return None
 
 
-def committed(followed: dict[str, Followed], order: StartOrder, targets: Mapping[Start, Target]) -> None:
+def committed(followed: dict[str, Followed], order: StartOrder, targets: Mapping[Start, Target], tally: Tally) -> None:
     """Lets an order take effect whose targets were all started."""
     if order.replaces_all:
         followed.clear()
     for start, target in targets.items():
         entry = start.followed
         entry.target = target
+        if start.mode == "reinit":
+            _begin_anew(entry, tally)
+        elif entry.looked_s is not None:
+            entry.looked_s = float("-inf")  # it stays given up, but is looked for at once where it is said to be
         entry.label = start.label if start.updates and start.label is not None else entry.label
         followed[entry.id] = entry
+
+
+def _begin_anew(entry: Followed, tally: Tally) -> None:
+    """What was true of the target before it was started on this box is so no more."""
+    if entry.state is not State.INITIALIZING:
+        tally.moved(entry.state, State.INITIALIZING)
+    entry.state, entry.lost_since_s, entry.looked_s = State.INITIALIZING, None, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -20,9 +20,11 @@ from service.engine.outbox import Outbox, ResultDraft
 from service.engine.session import Session
 from service.engine.steps import Stepper
 from service.engine.thresholds import REST_S, applied
+from service.protocol.messages import TargetUpdate
 from service.protocol.requests import CreateRequest, PatchRequest, TargetRequest, Thresholds
 from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
+from service.telemetry.tally import ModelTally
 from tests.drawing import Drawing, jpeg
 
 DRAWING = Drawing(width=96, height=96, side=24)
@@ -34,11 +36,22 @@ FRAME_S = 0.1
 SCORES = st.none() | st.floats(0, 1)
 
 
+class RecordingTally(ModelTally):
+    """Notes the changes of states that are counted."""
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        super().__init__(metrics, model)
+        self.moves: list[tuple[str, str]] = []
+
+    def moved(self, before: str, after: str) -> None:
+        self.moves.append((before, after))
+
+
 class Stream:
     """A session that is sent a frame every tenth of a second, and what it says."""
 
-    def __init__(self, **thresholds: float) -> None:
-        model = Model("m", TRACKER, STEPPER, Metrics().tally("m"))
+    def __init__(self, tally: ModelTally | None = None, **thresholds: float) -> None:
+        model = Model("m", TRACKER, STEPPER, tally or Metrics().tally("m"))
         request = CreateRequest(
             targets=[TargetRequest(id="a", box=list(DRAWING.box(0).xywh()))], thresholds=Thresholds(**thresholds)
         )
@@ -51,6 +64,17 @@ class Stream:
         """What is said about one more frame."""
         self.now_s += FRAME_S
         self.session.receive(image, self.now_s)
+        return await self.work()
+
+    async def correct(self, mode: Literal["reinit", "hint"], on_seq: int | Literal["next"]) -> list[Any]:
+        """What is said when the target's box is drawn again in that frame."""
+        box = list(DRAWING.box(0).xywh())
+        operation = TargetUpdate(type="target.update", op="u", id="a", box=box, on_seq=on_seq, mode=mode)
+        self.session.operate(operation, self.now_s)
+        return await self.work()
+
+    async def work(self) -> list[Any]:
+        """What is said when all jobs that there are have been worked off."""
         while (job := self.session.take(self.now_s)) is not None:
             self.jobs += 1
             (outcome,) = STEPPER.run([job])
@@ -85,6 +109,35 @@ async def test_a_target_that_stays_away_is_given_up_and_then_looked_for_now_and_
     counters = stream.session.counters
     assert counters.received == counters.processed
     await stream.until(HERE, "reacquired")
+
+
+@pytest.mark.parametrize("mode", ["reinit", "hint"])
+async def test_a_target_that_was_given_up_and_is_drawn_again_is_looked_for_at_once(
+    mode: Literal["reinit", "hint"],
+) -> None:
+    stream = Stream(give_up_ms=1000, lost_after_ms=200)
+    await stream.send(HERE)
+    await stream.until(AWAY, "gave_up")
+    assert _result(await stream.send(HERE))["search"] == "none"
+    await stream.correct(mode, stream.session.last_seq)
+    said = await stream.send(HERE)
+    assert _result(said)["search"] != "none"
+    if mode == "reinit":
+        assert (_result(said)["state"], _result(said)["lost_ms"]) == (State.TRACKING, None)
+    else:
+        await stream.until(HERE, "reacquired")
+
+
+async def test_each_change_of_a_targets_state_is_counted_also_when_it_is_started_anew() -> None:
+    tally = RecordingTally(Metrics(), "m")
+    stream = Stream(tally, lost_after_ms=200)
+    await stream.send(HERE)
+    await stream.until(AWAY, "lost")
+    await stream.send(HERE)
+    await stream.correct("reinit", stream.session.last_seq)
+    await stream.send(HERE)
+    assert tally.moves[-2:] == [(State.LOST, State.INITIALIZING), (State.INITIALIZING, State.TRACKING)]
+    assert [before for before, _ in tally.moves[1:]] == [after for _, after in tally.moves[:-1]]
 
 
 @pytest.mark.parametrize(("lost_after_ms", "frames"), [(200, 5), (2000, 50)])
