@@ -253,14 +253,20 @@ class Track:
                     raise FrameRejected(f"frame {passed_over[0]} got no result", seq=passed_over[0])
             case Ack(op=op) if op in self._acks and not self._acks[op].done():
                 self._acks[op].set_result(message)
-            case Warned(seq=int(seq)):
-                self._refused(seq, message.detail, message.code)
+            case Warned():
+                self._warned(message)
             case Failed(fatal=True):
                 raise from_fatal(message.code, message.detail)
             case Failed(pointer=str(pointer)) if pointer.startswith(_OF_CREATE):
                 raise TargetRefused(f"{message.detail} ({pointer.removeprefix('/create')})", message.code)
             case Failed(seq=int(seq)):
                 self._refused(seq, message.detail, message.code)
+
+    def _warned(self, message: Warned) -> None:
+        if message.code.startswith("frame_rejected"):
+            self._windows.forget()  # the next one would fare no better, if it was one
+        if message.seq is not None:
+            self._refused(message.seq, message.detail, message.code)
 
     def _refused(self, seq: int, detail: str, code: str) -> None:
         self._window.refused(seq)

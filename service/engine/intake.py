@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from service.engine.answers import Answers
 from service.engine.counters import Counters, Drop
-from service.protocol.header import Frame, FrameRejected, claims_window, read_frame
+from service.protocol.header import Frame, FrameRejected, claimed_seq, claims_window, read_frame
 from service.security.quotas import Verdict
 from service.settings_sections import LimitSettings
 
@@ -41,7 +41,7 @@ class Intake:
         try:
             frame = read_frame(data, self.last_seq, self._limits.max_pixels, now_s)
         except FrameRejected as error:
-            answers.rejected(error.reason, str(error), None, now_s)
+            answers.rejected(error.reason, str(error), claimed_seq(data, self.last_seq), now_s)
             return None
         self.last_seq = frame.seq
         counters.space(frame.ts_us, now_s)

@@ -14,7 +14,7 @@ from models.target import Estimate, Target
 from models.tracker import Tracker
 from service.engine.jobs import Followed, Timings
 from service.engine.models import Model
-from service.protocol.header import Frame
+from service.protocol.header import MIN_WINDOW, Frame
 from service.protocol.results import Payload
 
 WINDOW_MARGIN = 0.25
@@ -98,8 +98,9 @@ def next_window(tracker: Tracker, targets: Sequence[Target], frame: Frame, *, st
         scale = max(scale, _search_size(tracker, target) / side)
         unsure = unsure or target.presence.state not in _SURE or tracker.needs_whole(target)
     part = _on_grid(PixelRect.around(parts), frame.width, frame.height)
+    no_less = part is None or part[2:] == [frame.width, frame.height] or min(frame.width, frame.height) < MIN_WINDOW
     return {
-        "full": starting or unsure or part is None or part[2:] == [frame.width, frame.height],
+        "full": starting or unsure or no_less,
         "window": part,
         "max_scale": round(min(1.0, scale), 4),
     }
@@ -115,10 +116,16 @@ def _on_grid(part: PixelRect, width: int, height: int) -> list[int] | None:
     inside = part.inside(width, height)
     if inside is None:
         return None
-    left, top = inside.x // WINDOW_GRID * WINDOW_GRID, inside.y // WINDOW_GRID * WINDOW_GRID
-    right = min(-(-(inside.x + inside.width) // WINDOW_GRID) * WINDOW_GRID, width)
-    bottom = min(-(-(inside.y + inside.height) // WINDOW_GRID) * WINDOW_GRID, height)
+    (left, right), (top, bottom) = _cells(inside.x, inside.width, width), _cells(inside.y, inside.height, height)
     return [left, top, right - left, bottom - top]
+
+
+def _cells(start: int, length: int, limit: int) -> tuple[int, int]:
+    """The grid lines around a stretch, of which the last is the frame's edge; far enough apart for a window."""
+    first, last = start // WINDOW_GRID * WINDOW_GRID, min(-(-(start + length) // WINDOW_GRID) * WINDOW_GRID, limit)
+    if last - first < MIN_WINDOW:  # what is left of the last cell
+        first = max(0, first - WINDOW_GRID)
+    return first, last
 
 
 def _search_size(tracker: Tracker, target: Target) -> int:

@@ -197,6 +197,15 @@ def claims_window(data: bytes) -> bool:
     return data[:4] == MAGIC and data[5:6] == _WINDOW
 
 
+def claimed_seq(data: bytes, last_seq: int) -> int | None:
+    """The number that the header of a rejected message gives it; None where it has none that this server can read, or
+    one that is not its own, since it is not larger than `last_seq`."""
+    if len(data) <= HEADER_BYTES or data[:4] != MAGIC or data[4] != HEADER_VERSION:
+        return None
+    seq: int = _LAYOUT.unpack_from(data)[4]
+    return seq if seq > last_seq else None
+
+
 def _checked_image(file: bytes, max_pixels: int) -> ImageHeader:
     try:
         image = read_image_header(file)

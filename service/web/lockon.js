@@ -231,6 +231,7 @@ export class Lockon extends EventTarget {
       case "ack":
         return this.#operations.answered(message);
       case "warning":
+        if (message.code === "frame_rejected") this.#windows.forget(); // the next one would fare no better, if it was one
         this.#underWay.ended(message.seq ?? message.data?.seq);
         return this.#tell("warning", message);
       case "error":

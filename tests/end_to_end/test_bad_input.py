@@ -82,6 +82,8 @@ async def test_a_bad_frame_is_rejected_and_the_sessions_go_on(
         await talk.ask(GOOD, "result")
         warning = await talk.ask(message, "warning")
         assert (warning["code"], warning["data"]["reason"]) == ("frame_rejected", reason)
+        if message.startswith(b"LKON") and reason not in ("too_short", "unsupported_version", "seq_not_increasing"):
+            assert warning["data"]["seq"] == 5
         await _goes_on(talk)
         session = server.app.state.registry.find(talk.welcome["session"])
         counters = session.counters

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import lockon_client
 import numpy as np
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from models.package import load_tracker
 from service.engine.decoding import HostDecoder
@@ -177,6 +179,41 @@ async def test_targets_are_added_and_frames_change_their_size_between_windows(se
     assert len(results) == len(pictures)
     assert len(results[-1].targets) == 2
     assert saved > 0
+
+
+async def test_after_a_window_that_is_refused_a_whole_frame_is_sent() -> None:
+    answered = asyncio.Semaphore(1)
+    kinds: list[int] = []
+
+    async def pictures() -> AsyncIterator[Any]:
+        for _ in range(6):
+            await answered.acquire()
+            yield DRAWING.frame(0)
+
+    async def refusing(socket: ServerConnection) -> None:
+        """Says like a server what it would look at, and then takes no window."""
+        await socket.recv()
+        credit = {"frames": 2, "must": 4}
+        welcome = {"session": "ses_1", "epoch": 1, "resumed": False, "mode": "latest", "targets": []}
+        await socket.send(json.dumps({"type": "welcome", "model": {"id": "m"}, "credit": credit} | welcome))
+        following = {"full": False, "window": [16, 16, 64, 64], "max_scale": 1.0}
+        async for message in socket:
+            if isinstance(message, bytes):
+                seq = len(kinds) + 1
+                kinds.append(message[5])
+                why = {"reason": "window_outside", "seq": seq}
+                refusal = {"type": "warning", "code": "frame_rejected", "data": why}
+                result = {"type": "result", "seq": seq, "epoch": 1, "targets": [], "age_ms": 1.0, "next": following}
+                await socket.send(json.dumps(refusal if message[5] else result | {"dropped": 0, "dropped_total": 0}))
+                answered.release()
+
+    async with (
+        serve(refusing, "127.0.0.1", 0) as server,
+        lockon_client.track(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", box=FIRST, send_window=True) as t,
+    ):
+        assert [result async for result in t.results(pictures())]
+    refused = kinds.index(1)
+    assert 0 in kinds[refused + 1 : refused + 3], "one more may be under way already"
 
 
 async def test_windows_give_way_to_whole_frames_when_the_target_is_gone(server: RunningServer) -> None:

@@ -135,6 +135,38 @@ def test_the_pages_client_keeps_to_the_credit_and_holds_must_process_frames_back
         assert (session.counters.received, session.counters.dropped, page.evaluate("window.tried.errors")) == (17, 0, 0)
 
 
+def test_the_pages_client_sends_whole_frames_after_one_that_is_refused(
+    browser: Browser, start_server: StartServer
+) -> None:
+    server, drawing = start_server(), Drawing()
+    with opened(browser, f"{server.http}/") as page:
+        page.evaluate(
+            """async ([box, file]) => {
+              const { Lockon } = await import("/lockon.js");
+              const picture = new Blob([Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0))]);
+              const link = new Lockon("/v1/stream", { targets: [{ id: "t", box }] });
+              window.tried = { results: 0, warning: null };
+              const size = [320, 240];
+              link.addEventListener("open", () => link.send(picture, { size }));
+              link.addEventListener("result", () => {
+                window.tried.results += 1;
+                window.tried.before = link.placement(...size);
+                const thin = { x: 0, y: 0, width: 64, height: 8, fullWidth: 320, fullHeight: 240 };
+                window.tried.seq = link.send(picture, { placement: { ...thin, imageWidth: 64, imageHeight: 8 } });
+              });
+              link.addEventListener("warning", ({ detail }) => {
+                window.tried.after = link.placement(...size);
+                window.tried.warning = detail;
+              });
+            }""",
+            [list(drawing.box(0).xywh()), base64.b64encode(drawing.jpeg(0)).decode()],
+        )
+        wait_until(page, "window.tried.warning !== null")
+        tried = page.evaluate("window.tried")
+    assert tried["warning"]["data"] == {"reason": "window_outside", "seq": tried["seq"]}
+    assert (tried["before"] is None, tried["after"]) == (False, None)
+
+
 def test_the_pages_client_starts_anew_from_boxes_that_are_fresh_and_from_those_of_a_recording_at_any_time(
     browser: Browser, page_url: str
 ) -> None:

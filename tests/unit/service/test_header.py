@@ -16,6 +16,7 @@ from service.protocol.header import (
     FrameRejected,
     Kind,
     Placement,
+    claimed_seq,
     claims_window,
     read_frame,
     read_header,
@@ -148,6 +149,15 @@ def test_a_message_that_claims_to_be_a_window_is_counted_as_one() -> None:
     assert claims_window(window(b""))
     assert not claims_window(window(b"")[:5])
     assert not claims_window(IMAGE)
+
+
+def test_a_rejected_message_is_named_by_its_number_where_it_has_one_of_its_own() -> None:
+    assert claimed_seq(message(b"no image", seq=5), 4) == 5
+    assert claimed_seq(message(b"no image", kind=7, seq=5), 4) == 5
+    assert claimed_seq(message(b"no image", seq=5), 5) is None, "that is another frame's"
+    assert claimed_seq(message(b"no image", version=2), 4) is None
+    assert claimed_seq(message(b""), 4) is None
+    assert claimed_seq(IMAGE, 4) is None
 
 
 def message(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.geometry import Box
 from models.package import load_tracker
@@ -13,7 +17,7 @@ from models.target import Target
 from models.tracker import Tracker
 from models.variants import VARIANTS
 from service.engine.views import WINDOW_GRID, next_window
-from service.protocol.header import Frame, Placement
+from service.protocol.header import Frame, FrameHeader, Kind, Placement, read_header
 from service.protocol.images import ImageHeader, ImageKind
 from tests.drawing import Drawing
 
@@ -28,6 +32,9 @@ def target(box: Box, state: State = State.TRACKING) -> Target:
     return started
 
 
+STARTED = target(Box(300, 200, 40, 30))
+
+
 @pytest.mark.parametrize("box", [Box(300, 200, 40, 30), Box(3, 5, 40, 30), Box(955, 665, 40, 30)])
 def test_the_window_holds_what_is_looked_at_with_a_margin_and_lies_on_the_grid(box: Box) -> None:
     found = target(box)
@@ -40,6 +47,22 @@ def test_the_window_holds_what_is_looked_at_with_a_margin_and_lies_on_the_grid(b
         assert end == length or end >= start + look.side * 9 / 8
         assert side % WINDOW_GRID == 0
         assert end == length or end % WINDOW_GRID == 0
+
+
+@settings(max_examples=300)
+@given(st.integers(4, 700), st.integers(4, 700), st.floats(0, 1), st.floats(0, 1), st.floats(4, 200), st.floats(4, 200))
+def test_the_server_takes_the_window_that_it_asks_for(
+    width: int, height: int, right: float, down: float, w: float, h: float
+) -> None:
+    box = Box.from_centre(right * width, down * height, w, h)
+    # Only where it is counts here, and a target is costly to start.
+    found = replace(STARTED, box=box, place=box, aim=None)
+    asked = next_window(TRACKER, [found], FRAME._replace(header=ImageHeader(ImageKind.JPEG, width, height, 3)))
+    if asked["full"]:
+        return
+    x, y, crop_w, crop_h = asked["window"]
+    header = FrameHeader(Kind.WINDOW, 0, 1, crop_w, crop_h, 0, x, y, width, height)
+    assert read_header(header.packed() + b"image", 0) == header
 
 
 def test_one_window_holds_all_targets() -> None:
