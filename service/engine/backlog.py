@@ -34,6 +34,12 @@ class Backlog:
         """When the frame came that is next, on the server's clock; None if it is not an ordinary one."""
         return None if self._must or self._newest is None else self._newest.received_s
 
+    @property
+    def next_seq(self) -> int | None:
+        """The number of the frame that is next; None if there is none."""
+        following = self._must[0] if self._must else self._newest
+        return None if following is None else following.seq
+
     def put(self, frame: Frame, *, must: bool) -> Frame | None:
         """Takes a frame in; returns the older ordinary frame that it replaces. Raises QueueFull."""
         if must:

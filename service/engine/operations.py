@@ -186,9 +186,10 @@ class Operations:
         return False
 
     def take(
-        self, frame: Frame | None, now_s: float, newest_seq: int
+        self, next_seq: int | None, now_s: float, newest_seq: int
     ) -> tuple[tuple[StartOrder, tuple[Replay, ...]], ...]:
-        """The orders for a job with this fresh frame, each with the frames to catch up on."""
+        """The orders for a job, each with the frames to catch up on: those before `next_seq`, the frame that targets
+        are looked for in next, be it in this job or later. None: no frame waits for that."""
         if not self._pending:
             return ()
         taken: list[tuple[StartOrder, tuple[Replay, ...]]] = []
@@ -197,7 +198,7 @@ class Operations:
             order = self._pending[0]
             assert isinstance(order, StartOrder)
             ids = {start.followed.id for start in order.starts}
-            late = frame is not None and any((start.seq or 0) > frame.seq for start in order.starts)
+            late = next_seq is not None and any((start.seq or 0) > next_seq for start in order.starts)
             if late or ids & touched or (taken and order.replaces_all):
                 break
             if len(touched | set(self._followed)) >= self._max_targets and not ids <= set(self._followed) and taken:
@@ -205,7 +206,7 @@ class Operations:
             self._pending.pop(0)
             self._busy = True
             touched |= ids
-            taken.append((order, tuple(self._replay(start, frame) for start in order.starts)))
+            taken.append((order, tuple(self._replay(start, next_seq) for start in order.starts)))
             if order.replaces_all:
                 break
         return tuple(taken)
@@ -214,10 +215,9 @@ class Operations:
         """The job is over that held orders."""
         self._busy = False
 
-    def _replay(self, start: Start, frame: Frame | None) -> Replay:
+    def _replay(self, start: Start, next_seq: int | None) -> Replay:
         assert start.frame is not None
-        before = frame.seq if frame is not None else None
-        return Replay(start, self._ring.between(start.frame.seq, before, MAX_CATCH_UP))
+        return Replay(start, self._ring.between(start.frame.seq, next_seq, MAX_CATCH_UP))
 
     def _order(self, operation: TargetAdd | TargetUpdate | TargetsSet) -> StartOrder:
         if isinstance(operation, TargetsSet):

@@ -31,6 +31,11 @@ class Waiting:
         """When the ordinary frame came that is next; None if none is."""
         return self._backlog.newest_s
 
+    @property
+    def next_seq(self) -> int | None:
+        """The number of the frame that is next; None if there is none."""
+        return self._backlog.next_seq
+
     def put(self, frame: Frame, *, must: bool) -> bool:
         """Takes a frame in; True if it takes the place of an older one. Raises QueueFull."""
         if self._backlog.put(frame, must=must) is None:

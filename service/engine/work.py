@@ -43,7 +43,9 @@ class Work:
         ordinary frames, where the session has chosen none."""
         while self.is_there(now_s, last_seq):
             frame = self._next_frame(now_s)
-            orders = self._following.operations.take(frame, now_s, last_seq)
+            # A frame that waits for `max_fps` comes after the orders, like the one that they are taken with.
+            next_seq = self._waiting.next_seq if frame is None else frame.seq
+            orders = self._following.operations.take(next_seq, now_s, last_seq)
             request = self._terms.request  # as the operations before these orders have changed it
             looked = () if frame is None else self._following.looked_for(now_s)
             if orders or looked:

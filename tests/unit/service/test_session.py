@@ -112,6 +112,46 @@ async def test_a_target_of_a_create_whose_frame_never_comes_does_not_block_the_o
     assert [order.op for order, _ in job.orders] == ["b"]
 
 
+async def _worked(session: Session, now_s: float) -> tuple[list[int], list[Any]]:
+    """Works off all that there is to do by then: the frames in the order in which they were looked at to go on with
+    targets or to catch them up, and what was said."""
+    seqs: list[int] = []
+    while (job := session.take(now_s)) is not None:
+        seqs += [frame.seq for _, replays in job.orders for replay in replays for frame in replay.later]
+        seqs += [] if job.frame is None else [job.frame.seq]
+        (outcome,) = STEPPER.run([job])
+        session.finish(outcome, now_s)
+    return seqs, await _sent(session)
+
+
+async def test_no_target_is_caught_up_through_frames_that_wait_for_max_fps() -> None:
+    session = _session(TargetRequest(id="a", box=BOX), mode="every", max_fps=5)
+    for file in FILES[:2]:
+        session.receive(file, 0.0)
+    seqs, _ = await _worked(session, 0.0)
+    assert seqs == [1, 2]
+    for file in FILES[2:5]:
+        session.receive(file, 0.1)
+    for op, seq in (("early", 1), ("soon", 3), ("then", 4)):
+        box = list(DRAWING.box(seq - 1).xywh())
+        session.operate(TargetAdd(type="target.add", op=op, id=op, box=box, on_seq=seq), 0.1)
+    acks: list[str] = []
+    boxes: dict[int, dict[str, list[float]]] = {}
+    for now_s in (0.1, 0.25, 0.45, 0.65):
+        more, said = await _worked(session, now_s)
+        seqs += more
+        acks.append(" ".join(item["op"] for item in said if isinstance(item, dict) and item["type"] == "ack"))
+        for item in said:
+            if isinstance(item, ResultDraft):
+                boxes[item.seq] = {target["id"]: target["box"] for target in item.targets}
+    assert seqs == [1, 2, 2, 3, 4, 5], "frame 2 also to catch up, all the others once"
+    assert acks == ["early soon", "then", "", ""], "none waits for more than the frames before its own"
+    for seq, found in boxes.items():
+        assert list(found) == ["a", "early", "soon", "then"][: 3 if seq == 3 else 4]
+        for box in found.values():
+            assert box == pytest.approx(DRAWING.box(seq - 1).xywh(), abs=2)
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_every_frame_has_one_fate_and_results_come_in_order_whatever_happens(seed: int) -> None:
     rng = random.Random(seed)
