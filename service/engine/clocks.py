@@ -42,8 +42,10 @@ class Pace:
     """When the next frame may be followed where only so many a second may."""
 
     def __init__(self) -> None:
-        self.due_s = float("-inf")
-        """when the next one may be"""
+        self.due_s = self.promised_s = float("-inf")
+        """when the next one may be, and when it might have been had `max_fps` stayed what it was: until then, waiting
+        is what was asked for"""
+        self._took_s = float("-inf")
 
     def wait_s(self, now_s: float) -> float:
         """How long it takes until then; 0 if that is now."""
@@ -51,10 +53,16 @@ class Pace:
 
     def took(self, now_s: float, max_fps: float | None) -> None:
         """One is followed now. Who is a little late does not lose the time: the mean is `max_fps`."""
+        self._took_s = now_s
         if max_fps is None:
             self.due_s = float("-inf")
         else:
             self.due_s = max(self.due_s, now_s - 1 / max_fps) + 1 / max_fps
+        self.promised_s = self.due_s
+
+    def changed(self, max_fps: float | None) -> None:
+        """That is how many may be followed from now on; the next one need not wait as if they were still fewer."""
+        self.due_s = float("-inf") if max_fps is None else min(self.due_s, self._took_s + 1 / max_fps)
 
 
 class Rate:

@@ -125,13 +125,21 @@ class Scheduler:
             now_s = perf_counter()
             job = session.take(now_s, self._relief.cadence)
             pause_s = session.pause_s(now_s) if job is None else 0.0
-            if pause_s > 0 and session.id not in self._later:
-                self._later[session.id] = self._loop.call_later(pause_s, self._wake_again, session)
+            if pause_s > 0:
+                self._wake_later(session, pause_s)
             return job
         except Exception:
             _log.exception("a session failed to give its next job", kind="session_failed", session=session.id)
             session.fail()
             return None
+
+    def _wake_later(self, session: Session, pause_s: float) -> None:
+        timer = self._later.get(session.id)
+        if timer is not None:
+            if timer.when() <= self._loop.time() + pause_s:
+                return
+            timer.cancel()  # `max_fps` was raised meanwhile
+        self._later[session.id] = self._loop.call_later(pause_s, self._wake_again, session)
 
     def _wake_again(self, session: Session) -> None:
         """The time is over that a frame had to wait."""

@@ -222,7 +222,7 @@ class Session:
     def change(self, patch: PatchRequest) -> None:
         """Changes the settings, from the next frame on; raises ChangeRefused, or NoRoom for another model."""
         self._change(patch)
-        if self._remodelled():
+        if self._remodelled() or len(self._waiting):
             self._on_work(self)
 
     def _change(self, patch: PatchRequest) -> None:
@@ -230,6 +230,7 @@ class Session:
         if "model" in patch.model_fields_set:
             self._next_model = self._choose(self, patch.model)
         self.answers.want, self._terms.request = want, request
+        self._waiting.paced(request.max_fps)
         self._terms.thresholds = applied(self.models[-1].tracker.spec.presence, request.thresholds)
 
     def _updated(self, patch: PatchRequest) -> Failure | None:

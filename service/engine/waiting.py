@@ -51,13 +51,17 @@ class Waiting:
         """Whether a frame waits whose turn it is."""
         return len(self._backlog) > 0 and self._pace.wait_s(now_s) == 0
 
+    def paced(self, max_fps: float | None) -> None:
+        """No more frames a second than that are followed from now on."""
+        self._pace.changed(max_fps)
+
     def late(self, now_s: float, deadline_ms: float | None) -> Frame | None:
         """Throws the ordinary frame away, and returns it, if it has waited longer than that for a worker. That it had
         to wait for `max_fps` does not count: the session has asked for it."""
         if deadline_ms is None:
             return None
         limit_s = now_s - deadline_ms / 1e3
-        return self._backlog.clear_before(limit_s) if self._pace.due_s < limit_s else None
+        return self._backlog.clear_before(limit_s) if self._pace.promised_s < limit_s else None
 
     def take(self) -> Frame | None:
         """The next frame."""

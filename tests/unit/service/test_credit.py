@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from service.engine.credit import LEAST, MOST, START, Credit
 from service.engine.outbox import Outbox, ResultDraft
 from service.engine.session import Session
 from service.protocol.messages import SessionUpdate, TargetAdd, TargetRemove
-from service.protocol.requests import CreateRequest, TargetRequest
+from service.protocol.requests import CreateRequest, PatchRequest, TargetRequest
 from service.settings_sections import MIB, LimitSettings
 from tests.unit.service.test_session import BOX, FILES, STEPPER, model
 
@@ -72,10 +73,8 @@ def test_a_pace_gives_the_mean_rate_without_losing_the_time_of_a_late_frame() ->
     assert pace.wait_s(100.0) == 0
 
 
-def _session(**request: Any) -> Session:
-    session = Session(
-        "ses_1", CreateRequest(targets=[TARGET], **request), model(), LimitSettings(), lambda _session: None, 0.0
-    )
+def _session(on_work: Callable[[Session], None] = lambda _session: None, /, **request: Any) -> Session:
+    session = Session("ses_1", CreateRequest(targets=[TARGET], **request), model(), LimitSettings(), on_work, 0.0)
     session.attach(Outbox(1000), 0.0)
     return session
 
@@ -127,6 +126,22 @@ def test_a_frame_that_waits_for_max_fps_does_not_wait_too_long() -> None:
     session.receive(FILES[2], 3.0)
     assert not _work(session, 4.6), "its turn was at 4.0: it has waited for a worker since"
     assert session.counters.drops[Drop.DEADLINE] == 1
+
+
+@pytest.mark.parametrize(("max_fps", "pause_s"), [(10, 0), (None, 0), (0.4, 0.5), (0.2, 1)])
+def test_a_change_of_max_fps_holds_for_the_frame_that_waits(max_fps: float | None, pause_s: float) -> None:
+    woken: list[Session] = []
+    session = _session(woken.append, max_fps=0.25)
+    for now_s in (0.0, 1.0):
+        session.receive(FILES[0], now_s)
+        assert _work(session, now_s)
+    session.receive(FILES[1], 1.0)
+    assert session.pause_s(3.0) == 1
+    woken.clear()
+    session.change(PatchRequest(max_fps=max_fps))
+    assert woken == [session]
+    assert session.pause_s(3.0) == pytest.approx(pause_s)
+    assert _work(session, 3.0 + pause_s), "that it had to wait until then does not make it late"
 
 
 def test_must_process_frames_have_no_deadline() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from time import perf_counter
 
 import pytest
 
@@ -19,7 +20,7 @@ from service.engine.outbox import CloseOrder, Outbox
 from service.engine.registry import Registry
 from service.engine.scheduler import Scheduler
 from service.engine.session import Session
-from service.protocol.requests import CreateRequest, TargetRequest
+from service.protocol.requests import CreateRequest, PatchRequest, TargetRequest
 from service.settings_sections import LimitSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tally import ModelTally
@@ -146,6 +147,20 @@ async def test_the_sessions_of_a_batch_go_into_the_next_one_together() -> None:
     await until(lambda: not any(session.waiting for session in [*sessions, blocker]))
     scheduler.stop(1.0)
     assert runtime.sizes == [4, 4, 4, 4]
+
+
+async def test_a_frame_that_waits_for_max_fps_is_followed_when_that_is_raised() -> None:
+    registry, scheduler = await serving(load_tracker("dummy"), "m")
+    drawing = Drawing()
+    session = registry.create(CreateRequest(max_fps=0.2, targets=[TargetRequest(box=list(drawing.box(0).xywh()))]))
+    for _ in range(2):
+        session.receive(drawing.jpeg(0), perf_counter())
+        await until(lambda: not session.waiting)
+    session.receive(drawing.jpeg(0), perf_counter())
+    async with asyncio.timeout(2):  # instead of five
+        session.change(PatchRequest(max_fps=20))
+        await until(lambda: not session.waiting)
+    scheduler.stop(1.0)
 
 
 class SmallRuntime(RecordingRuntime):
