@@ -74,8 +74,8 @@ class Tracker:
         return (templates[0], ()) if self.spec.memory is None else (self.runtime.joined(templates), templates)
 
     def placed(self, target: Target, box: Box) -> Target:
-        """A copy of the target that goes on from `box`, with the templates it has."""
-        return replace(target, box=box, place=self._rules.start(box))
+        """A copy of the target that goes on from `box`, with the templates it has; its next frame is looked at."""
+        return replace(target, box=box, place=self._rules.start(box), carry=None)
 
     def follow(self, target: Target, frame: FrameLike) -> Estimate:
         """Looks for the target in its next frame and updates it in place."""

@@ -79,6 +79,16 @@ def test_the_network_looks_at_once_when_the_target_is_gone() -> None:
     assert follower.target.carry is None
 
 
+def test_the_network_looks_at_once_where_the_target_is_said_to_be() -> None:
+    follower = Follower(8)
+    follower.see(1)
+    follower.see(2)
+    box = follower.target.box
+    follower.target = TRACKER.placed(follower.target, Box(box.x + 5, box.y - 4, box.w, box.h))
+    follower.see(3)
+    assert follower.looks == [1, 3]
+
+
 def test_a_part_of_a_frame_that_lacks_the_surroundings_is_looked_at() -> None:
     follower = Follower(8)
     follower.see(1)
