@@ -138,8 +138,10 @@ class Answers:
         views = []
         for entry in followed:
             if id(entry) in looked:
-                views.append(self._target_view(entry, *looked[id(entry)], frame))
-                self._give_up(entry, frame, give_up_s)
+                target, estimate = looked[id(entry)]
+                views.append(self._target_view(entry, target, estimate, frame))
+                if estimate is not None:
+                    self._give_up(entry, frame, give_up_s)
             elif entry.looked_s is not None and entry.target is not None and entry.lost_since_s is not None:
                 views.append(resting_view(entry, entry.target, (frame.received_s - entry.lost_since_s) * 1e3))
         return views
@@ -155,7 +157,7 @@ class Answers:
         entry.looked_s = frame.received_s
 
     def _target_view(self, entry: Followed, target: Target, estimate: Estimate | None, frame: Frame) -> Payload:
-        before, after = entry.state, estimate.state if estimate else State.INITIALIZING
+        before, after = entry.state, estimate.state if estimate else _state_unseen(entry, target)
         entry.state = after
         if after is State.LOST and entry.lost_since_s is None:
             entry.lost_since_s = frame.received_s
@@ -248,3 +250,9 @@ class Answers:
         elif received_s - self._slow_since_s >= SLOW_FOR_S:
             detail = "frames pile up on their way here: send smaller ones, or fewer"
             self.warn("low_bandwidth", detail, received_s, delay_ms=round(excess_s * 1e3, 1))
+
+
+def _state_unseen(entry: Followed, target: Target) -> State:
+    """The state of a target that was started on the frame, or moved there by a hint, which changes nothing else."""
+    state = target.presence.state
+    return State.TRACKING if state is entry.state is State.REACQUIRED else state  # one result says `reacquired`

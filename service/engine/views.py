@@ -48,7 +48,8 @@ def runtime_view(runtime: Runtime) -> Payload:
 
 
 def target_view(entry: Followed, target: Target, estimate: Estimate | None, lost_ms: float | None) -> Payload:
-    """One entry of a result's `targets`; no estimate means that the target was started on this very frame."""
+    """One entry of a result's `targets`; no estimate means that the target was started on this very frame,
+    or moved there by a hint."""
     box, score, raw = (estimate.box, estimate.probability, estimate.score) if estimate else (target.box, 1.0, 1.0)
     return {
         "id": entry.id,

@@ -140,6 +140,37 @@ async def test_each_change_of_a_targets_state_is_counted_also_when_it_is_started
     assert [before for before, _ in tally.moves[1:]] == [after for _, after in tally.moves[:-1]]
 
 
+@pytest.mark.parametrize("give_up_ms", [60_000, 1000], ids=["lost", "given up"])
+async def test_a_hint_leaves_a_target_lost_until_it_is_seen_and_is_looked_at_in_the_next_frame(
+    give_up_ms: float,
+) -> None:
+    stream = Stream(give_up_ms=give_up_ms, lost_after_ms=200)
+    await stream.send(HERE)
+    await stream.until(AWAY, "lost")
+    for _ in range(20):
+        before = _result(await stream.send(AWAY))
+    await stream.correct("hint", "next")
+    said = await stream.send(AWAY)
+    hinted = _result(said)
+    assert not any(item.get("type") == "event" for item in said if isinstance(item, dict))
+    assert (hinted["state"], hinted["search"]) == (State.LOST, "none")
+    assert hinted["lost_ms"] == pytest.approx(before["lost_ms"] + FRAME_S * 1e3)
+    said = await stream.send(HERE)
+    assert _result(said)["search"] != "none"
+    await stream.until(HERE, "reacquired")
+
+
+async def test_one_result_says_that_a_target_is_back_also_where_a_hint_follows() -> None:
+    stream = Stream(lost_after_ms=200)
+    await stream.send(HERE)
+    await stream.until(AWAY, "lost")
+    await stream.until(HERE, "reacquired")
+    await stream.correct("hint", "next")
+    said = await stream.send(HERE)
+    assert _result(said)["state"] == State.TRACKING
+    assert not any(item.get("type") == "event" for item in said if isinstance(item, dict))
+
+
 @pytest.mark.parametrize(("lost_after_ms", "frames"), [(200, 5), (2000, 50)])
 async def test_the_sessions_threshold_says_when_a_target_is_lost(lost_after_ms: float, frames: int) -> None:
     stream = Stream(lost_after_ms=lost_after_ms)
