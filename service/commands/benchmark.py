@@ -70,7 +70,7 @@ def evaluate_benchmark(request: BenchmarkRequest) -> None:
             with progress(len(sequences)) as step:
                 ran = run_benchmark(run, open_tracker, request.jobs, step)
             typer.echo(f"{folder}: {ran} sequences run, {len(sequences) - ran} done before", err=True)
-        folders = [folder, *(path.resolve() for path in request.against)]
+        folders = list(dict.fromkeys([folder.resolve(), *(path.resolve() for path in request.against)]))
         if benchmark.name in ARCHIVES and not request.only and not any(each.has_truth for each in sequences):
             _archive(benchmark, sequences, place, folder)
         _report(benchmark, split, sequences, place, folders)
@@ -130,9 +130,11 @@ def _report(
     benchmark: Benchmark, split: str, sequences: Sequence[BenchmarkSequence], place: Path, folders: Sequence[Path]
 ) -> None:
     """Scores the result folders, the judged tracker's first, and writes and shows what comes of it."""
+    from training.benchmarks.report import tracker_names
     from training.benchmarks.scoring import score_benchmark
 
-    scored = [score_benchmark(benchmark, sequences, folder, folder.name) for folder in folders]
+    names = tracker_names(folders)
+    scored = [score_benchmark(benchmark, sequences, folder, name) for folder, name in zip(folders, names, strict=True)]
     listed = [scores for scores in scored if scores is not None]
     if not listed:
         typer.echo("the truth of this split is not published: its server has the scores", err=True)

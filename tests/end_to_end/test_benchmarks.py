@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,10 @@ def test_a_benchmark_gives_the_same_table_through_a_server_and_in_this_process(
     again = lockon(*arguments, "--against", results / "dummy-service")
     assert "0 sequences run, 2 done before" in again.stderr
     assert set(json.loads((tmp_path / "folder" / "dummy.json").read_text())["trackers"]) == {"dummy", "dummy-service"}
+    # Another one of the same name, and the judged one itself, which is not shown twice.
+    other = shutil.copytree(results / "dummy-service", tmp_path / "other" / "dummy")
+    lockon(*arguments, "--against", other, "--against", results / "dummy")
+    assert set(json.loads((tmp_path / "folder" / "dummy.json").read_text())["trackers"]) == {"dummy", "other/dummy"}
     scored = lockon(*arguments[:-2], "--from-boxes", results / "dummy")
     assert scored.exit_code == 0, scored.stderr
     assert numbers(tmp_path / "folder" / "dummy.json") == ours

@@ -33,6 +33,19 @@ class Plot:
     scores: Mapping[str, float]
 
 
+def tracker_names(folders: Sequence[Path]) -> list[str]:
+    """What trackers are called whose results lie in these different folders: the first, which is judged, by its
+    folder's name, each other one by as much of its path as tells it from all the others."""
+    return [folders[0].name, *(_told_apart(folder, folders) for folder in folders[1:])]
+
+
+def _told_apart(folder: Path, folders: Sequence[Path]) -> str:
+    depths = range(1, len(folder.parts) + 1)
+    ends = ({each.parts[-depth:] for each in folders if each != folder} for depth in depths)
+    depth = next(depth for depth, taken in zip(depths, ends, strict=True) if folder.parts[-depth:] not in taken)
+    return Path(*folder.parts[-depth:]).as_posix()
+
+
 def overall_table(title: str, listed: Sequence[BenchmarkScores]) -> Table:
     """One row for each metric, one column for each tracker."""
     table = _table(title, "metric", [scores.tracker for scores in listed])
