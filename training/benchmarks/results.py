@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from training.benchmarks.regions import Region
 from training.benchmarks.sequences import Benchmark, BenchmarkSequence, Protocol
 from training.benchmarks.trajectories import read_confidences, read_trajectory, write_trajectory
 from training.datasets.tracks import DataInvalid
+from training.drafts import drafted
 
 _FOLDERS = {Protocol.SUPERVISED: "baseline", Protocol.LONG_TERM: "longterm"}
 
@@ -47,16 +48,19 @@ def result_files(benchmark: Benchmark, folder: Path, name: str) -> ResultFiles:
 
 
 def write_outcome(files: ResultFiles, outcome: Outcome) -> None:
-    """Writes all files of a sequence; the boxes appear last, and complete or not at all."""
+    """Writes all files of a sequence; each appears complete or not at all, the boxes last."""
     for path in (files.boxes, files.times):
         path.parent.mkdir(parents=True, exist_ok=True)
-    files.times.write_text("".join(f"{value:.8f}\n" for value in outcome.times_s), encoding="utf-8")
+    _write_lines(files.times, (f"{value:.8f}" for value in outcome.times_s))
     if files.confidences is not None:
-        lines = ("" if math.isnan(value) else f"{value:.6f}" for value in outcome.confidences)
-        files.confidences.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    draft = files.boxes.with_name(f".{files.boxes.name}")
-    write_trajectory(draft, outcome.trajectory)
-    draft.replace(files.boxes)
+        _write_lines(files.confidences, ("" if math.isnan(value) else f"{value:.6f}" for value in outcome.confidences))
+    with drafted(files.boxes) as draft:
+        write_trajectory(draft, outcome.trajectory)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with drafted(path) as draft:
+        draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def read_regions(files: ResultFiles, sequence: BenchmarkSequence) -> list[Region]:
@@ -97,10 +101,8 @@ def write_archive(benchmark: Benchmark, folder: Path, names: Sequence[str], arch
     listed = [result_files(benchmark, folder, name) for name in names]
     if missing := [files.boxes for files in listed if not files.complete]:
         raise DataInvalid(f"{missing[0]}: is missing, as are {len(missing) - 1} more of {len(listed)} results")
-    draft = archive.with_name(f".{archive.name}")
-    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:
+    with drafted(archive) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:
         for files in listed:
             wanted = (files.boxes, files.times) if benchmark.name == "got10k" else (files.boxes,)
             for path in wanted:
                 packed.write(path, path.relative_to(folder).as_posix())
-    draft.replace(archive)

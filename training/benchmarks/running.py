@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -17,10 +18,11 @@ from models.package import DUMMY, MANIFEST, find_package, load_tracker
 from training.benchmarks.protocols import run_protocol
 from training.benchmarks.results import result_files, write_outcome
 from training.benchmarks.sequences import BENCHMARKS, Benchmark, BenchmarkSequence
+from training.drafts import drafted
 from training.evaluation.ope import ModelTracker, SequenceTracker
 
 MARK = "run.json"
-"""Says in a tracker's result folder whose results they are."""
+"""Says in a tracker's result folder whose results they are, and of what data."""
 
 OpenTracker = Callable[[], SequenceTracker]
 """Makes a tracker. It is sent to other processes, so it must be picklable: a function of a module, or a partial one."""
@@ -40,7 +42,7 @@ def model_identity(name: str) -> str:
 
 
 class RunRefused(RuntimeError):
-    """A result folder belongs to another tracker; the message says what to do."""
+    """A result folder holds results of another tracker or of other data; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +108,47 @@ def _run_in_processes(
 
 
 def _claim(run: BenchmarkRun) -> None:
-    """Marks the folder as this tracker's, or finds it marked so."""
-    mark = run.folder / MARK
+    """Marks the folder as this tracker's, with what tells the sequences' data from others, or finds it marked so.
+
+    Results that lie there without such a mark, as older versions left them, are taken for those of this data: they may
+    have cost days, and those with another number of frames are refused when they are scored."""
+    found = _read_mark(run.folder / MARK)
     wanted = {"benchmark": run.benchmark.name, "tracker": run.identity}
-    if mark.is_file():
-        found = json.loads(mark.read_text(encoding="utf-8"))
-        if found != wanted:
+    if found and {name: found.get(name) for name in wanted} != wanted:
+        raise RunRefused(
+            f"{run.folder}: holds results of {found.get('tracker')} on {found.get('benchmark')}, not of "
+            f"{run.identity} on {run.benchmark.name}; take another --out, or remove them"
+        )
+    known, data = found.get("data", {}), {sequence.name: sequence.digest for sequence in run.sequences}
+    for name, digest in data.items():
+        files = result_files(run.benchmark, run.folder, name)
+        if known.get(name, digest) != digest and files.complete:
             raise RunRefused(
-                f"{run.folder}: holds results of {found.get('tracker')} on {found.get('benchmark')}, not of "
-                f"{run.identity} on {run.benchmark.name}; take another --out, or remove them"
+                f"{files.boxes}: is of other data, with other frames or another truth than {name} has now; take "
+                "another --out, or remove it"
             )
-        return
-    run.folder.mkdir(parents=True, exist_ok=True)
-    mark.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
+    if found != (wanted := {**wanted, "data": known | data}):
+        _write_mark(run.folder, wanted)
+
+
+def _read_mark(path: Path) -> dict[str, Any]:
+    """What the mark says; nothing if there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunRefused(f"{path}: is no JSON: {error}; remove it if you know whose the results are") from error
+    if not isinstance(found, dict) or not isinstance(found.get("data", {}), dict):
+        raise RunRefused(f"{path}: is no mark of a run; remove it if you know whose the results are")
+    return found
+
+
+def _write_mark(folder: Path, content: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with drafted(folder / MARK) as draft:
+        draft.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 def _run_one(benchmark: Benchmark, folder: Path, sequence: BenchmarkSequence, tracker: SequenceTracker) -> None:

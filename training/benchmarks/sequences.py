@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -85,6 +86,15 @@ class BenchmarkSequence:
     def has_truth(self) -> bool:
         """Whether more than the first box is published."""
         return bool(np.isfinite(self.truth[1:]).any())
+
+    @property
+    def digest(self) -> str:
+        """Tells the data from any other of that name: how many frames of which file names, size and rate, and what is
+        true of them. Not the pixels: reading all of them takes too long."""
+        names = "\n".join(path.name for path in self.frame_paths)
+        told = hashlib.blake2b(f"{self.size} {self.fps} {len(self)}\n{names}\n".encode(), digest_size=8)
+        told.update(b"".join(region.astype("<f8").tobytes() + b"\n" for region in self.regions))
+        return told.hexdigest()
 
     def frame(self, number: int) -> ByteArray:
         """(H, W, 3) uint8 BGR."""

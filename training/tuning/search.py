@@ -164,10 +164,14 @@ def _describe(study: optuna.Study, tuning: Tuning) -> None:
         "model": model_identity(tuning.model),
         "benchmark": tuning.benchmark,
         "sequences": sorted(sequence.name for sequence in tuning.sequences),
+        "data": {sequence.name: sequence.digest for sequence in tuning.sequences},
         "space": asdict(tuning.space),
     }
-    if study.user_attrs.get("search", wanted) != wanted:
-        raise TuningRefused(f"{tuning.folder}: holds another search; name another folder, or remove it")
+    found = study.user_attrs.get("search", wanted)
+    # Searches of older versions noted nothing of the data: they go on.
+    if {"data": wanted["data"], **found} != wanted:
+        other = ", ".join(name for name, value in wanted.items() if found.get(name) != value)
+        raise TuningRefused(f"{tuning.folder}: holds another search ({other}); name another folder, or remove it")
     study.set_user_attr("search", wanted)
 
 

@@ -20,7 +20,7 @@ from training.benchmarks.page import draw_worst, write_page
 from training.benchmarks.protocols import run_protocol
 from training.benchmarks.report import draw_plot, plots_of, to_json
 from training.benchmarks.results import read_regions, result_files, write_archive
-from training.benchmarks.running import BenchmarkRun, RunRefused, open_model, run_benchmark
+from training.benchmarks.running import MARK, BenchmarkRun, RunRefused, open_model, run_benchmark
 from training.benchmarks.scoring import score_benchmark
 from training.benchmarks.sequences import BENCHMARKS, BenchmarkSequence, Protocol, read_benchmark
 from training.datasets.tracks import DataInvalid
@@ -128,6 +128,43 @@ def test_what_has_results_is_not_run_again_and_folders_are_not_shared(tmp_path: 
     assert (tmp_path / "out" / "a.txt").read_bytes() == kept
     with pytest.raises(RunRefused, match="holds results of"):
         run_benchmark(BenchmarkRun(run.benchmark, sequences, run.folder, "other"), partial(Drifts, 9), 1)
+
+
+def test_results_of_other_data_are_not_taken_as_done(tmp_path: Path) -> None:
+    sequences = drawn(tmp_path / "data", "a", "b", count=6)
+    run = BenchmarkRun(BENCHMARKS["folder"], sequences, tmp_path / "out", "drifts")
+    run_benchmark(run, partial(Drifts, 9), 1)
+    moved = replace(sequences[0], regions=(sequences[0].regions[0] + 1, *sequences[0].regions[1:]))
+    renamed = replace(sequences[0], frame_paths=(Path("other.png"), *sequences[0].frame_paths[1:]))
+    elsewhere = replace(
+        sequences[0], frame_paths=tuple(Path("/moved") / path.name for path in sequences[0].frame_paths)
+    )
+    for other in (moved, renamed, replace(sequences[0], fps=10.0)):
+        with pytest.raises(RunRefused, match=r"a\.txt: is of other data"):
+            run_benchmark(replace(run, sequences=[other]), partial(Drifts, 9), 1)
+    assert run_benchmark(replace(run, sequences=[elsewhere]), partial(Drifts, 9), 1) == 0
+    result_files(run.benchmark, run.folder, "a").boxes.unlink()
+    assert run_benchmark(replace(run, sequences=[moved]), partial(Drifts, 9), 1) == 1
+    with pytest.raises(RunRefused, match="other data"):
+        run_benchmark(run, partial(Drifts, 9), 1)
+
+
+def test_results_of_a_version_that_noted_nothing_of_the_data_go_on(tmp_path: Path) -> None:
+    run = BenchmarkRun(BENCHMARKS["folder"], drawn(tmp_path / "data", "a", "b", count=6), tmp_path / "out", "drifts")
+    run_benchmark(run, partial(Drifts, 9), 1)
+    mark = run.folder / MARK
+    kept = mark.read_text()
+    mark.write_text('{"benchmark": "folder", "tracker": "drifts"}')
+    assert run_benchmark(run, partial(Drifts, 9), 1) == 0
+    assert mark.read_text() == kept, "from here on it is noted"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"data": 1}'])
+def test_a_broken_mark_is_named(tmp_path: Path, content: str) -> None:
+    run = BenchmarkRun(BENCHMARKS["folder"], [], tmp_path, "drifts")
+    (tmp_path / MARK).write_text(content)
+    with pytest.raises(RunRefused, match=r"run\.json: is no .*; remove it"):
+        run_benchmark(run, partial(Drifts, 9), 1)
 
 
 def test_processes_give_what_one_gives(tmp_path: Path) -> None:

@@ -73,8 +73,11 @@ def test_processes_share_one_search(tuning: Tuning) -> None:
 
 def test_what_cannot_be_searched_is_refused(tuning: Tuning, tmp_path: Path) -> None:
     search(tuning, 1, 1)
-    with pytest.raises(TuningRefused, match="holds another search"):
+    with pytest.raises(TuningRefused, match=r"holds another search \(space\)"):
         search(replace(tuning, space=Space()), 2, 1)
+    slower = [replace(each, fps=10.0) for each in tuning.sequences]
+    with pytest.raises(TuningRefused, match=r"holds another search \(data\)"):
+        search(replace(tuning, sequences=slower), 2, 1)
     with pytest.raises(TuningRefused, match="two sequences"):
         search(replace(tuning, sequences=tuning.sequences[:1]), 2, 1)
     hidden = [
