@@ -23,8 +23,12 @@ _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 def stream_url(url: str) -> str:
     """The stream's address: `/v1/stream` where `url` has no path; http(s) becomes ws(s)."""
-    parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES or not parts.netloc:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:  # a port above 65535, or half an IPv6 address
+        raise ConnectFailed(f"{url!r} is no address of a server: {error}") from error
+    if not known:
         raise ConnectFailed(f"{url!r} is no address of a server; it looks like ws://127.0.0.1:8000")
     path = "/v1/stream" if parts.path in ("", "/") else parts.path
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from lockon_client import protocol
@@ -58,7 +59,7 @@ class Track:
         self._heard_at = asyncio.get_running_loop().time()
         link.owed = lambda: bool(self._window.unanswered)
         link.skipped = lambda: self.skipped
-        self._tasks = [group.create_task(self._guarded(work)) for work in (self._read(), link.watch())]
+        self._tasks = [group.create_task(self._guarded(work)) for work in (self._read, link.watch)]
 
     @property
     def welcome(self) -> Welcome:
@@ -84,7 +85,7 @@ class Track:
         if self._fed:
             raise RuntimeError("results() was called before; one stream takes one series of frames")
         self._fed = True
-        tasks = [self._start(self._feed.fill(frames)), self._start(self._send_frames())]
+        tasks = [self._start(partial(self._feed.fill, frames)), self._start(self._send_frames)]
         try:
             while (result := await self._next_result()) is not None:
                 yield result
@@ -128,15 +129,17 @@ class Track:
         for task in self._tasks:
             task.cancel()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         task = self._group.create_task(self._guarded(work))
         self._tasks.append(task)
         return task
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs a task of the stream; what it raises reaches the caller of results() or of an operation."""
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Runs a task of the stream; what it raises reaches the caller of results() or of an operation.
+
+        The work is made here: a stream that is left at once cancels its tasks before they begin."""
         try:
-            await work
+            await work()
         except Exception as error:
             self._fail(error)
 

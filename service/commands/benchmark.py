@@ -93,10 +93,12 @@ def _through_errors() -> tuple[type[Exception], ...]:
 def _tracker(model: str | None, through: str | None) -> tuple[str, str, OpenTracker]:
     """Name, what tells it from another tracker, and how a process opens it."""
     if through is not None:
-        from service.commands.through import open_service
+        from service.commands.through import open_service, served_model
 
+        # Asked before anything is written: a server that is not there has no results.
+        served = served_model(through, model)
         name = f"{Path(model).name if model else 'default'}-service"
-        return name, f"{model or 'default'} at {through}", partial(open_service, through, model)
+        return name, f"{served} at {through}", partial(open_service, through, model)
     from models.package import DEFAULT_MODEL, DUMMY, find_package
     from training.benchmarks.running import model_identity, open_model
 

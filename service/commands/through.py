@@ -64,15 +64,15 @@ class _Session:
     def __init__(self, url: str, model: str | None, box: Box, fps: float) -> None:
         self._loop = asyncio.new_event_loop()
         self._frames: asyncio.Queue[bytes | None] = asyncio.Queue(2)
-        self._answers: Queue[Answer | ThroughFailed] = Queue(1)
+        self._answers: Queue[Answer | Exception] = Queue(1)
         self._thread = threading.Thread(target=self._run, args=(url, model, box, fps), daemon=True)
         self._thread.start()
 
     def answer(self, image: bytes) -> Answer:
-        """The result of this frame."""
+        """The result of this frame; raises what has ended the stream."""
         self._hand_over(image)
         answer = self._answers.get()
-        if isinstance(answer, ThroughFailed):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -92,9 +92,14 @@ class _Session:
                 runner.run(self._stream(url, model, box, fps))
             except lockon_client.LockonError as error:
                 self._answers.put(ThroughFailed(f"{url}: {error}"))
+            except Exception as error:  # nothing is above this thread, and the answer is waited for
+                self._answers.put(error)
 
     async def _stream(self, url: str, model: str | None, box: Box, fps: float) -> None:
-        async with lockon_client.track(url, box.xywh(), model=model, every=True, fps=fps) as stream:
+        # A session made anew starts from the last boxes: what comes after is no longer the tracker's own doing.
+        async with lockon_client.track(
+            url, box.xywh(), model=model, every=True, fps=fps, reinit_on_loss=False
+        ) as stream:
             async for result in stream.results(self._taken()):
                 (target,) = result.targets
                 found = Box(*target.box)
@@ -109,6 +114,19 @@ def _png(frame: ByteArray) -> bytes:
     done, content = cv2.imencode(".png", frame, PNG_FLAGS)
     assert done, "any frame can be a PNG"
     return content.tobytes()
+
+
+def served_model(url: str, model: str | None) -> str:
+    """The name of the model that a session at this server gets; raises ThroughFailed where it gets none."""
+
+    async def asked() -> str:
+        async with lockon_client.track(url, model=model, every=True, resume_s=0) as stream:
+            return stream.welcome.model
+
+    try:
+        return asyncio.run(asked())
+    except lockon_client.LockonError as error:
+        raise ThroughFailed(f"{url}: {error}") from error
 
 
 def open_service(url: str, model: str | None) -> ServiceTracker:

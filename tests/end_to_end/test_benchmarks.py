@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli import app
+from service.commands.through import ServiceTracker, ThroughFailed
 from tests import trees
 from tests.drawing import Drawing
 
-from .conftest import RunningServer
+from .conftest import RunningServer, StartServer
+from .forwarding import Forwarder
 
 RUNNER = CliRunner()
 
@@ -47,6 +50,9 @@ def test_a_benchmark_gives_the_same_table_through_a_server_and_in_this_process(
     here = lockon(*arguments)
     assert here.exit_code == 0, here.stderr
     assert "2 sequences run, 0 done before" in here.stderr
+    nobody = lockon(*arguments, "--through", "ws://127.0.0.1:80000")
+    assert (nobody.exit_code, len(nobody.stderr.splitlines())) == (1, 1)
+    assert not (tmp_path / "folder" / "results" / "dummy-service").exists(), "nothing is marked as that server's"
     there = lockon(*arguments, "--through", server.ws)
     assert there.exit_code == 0, there.stderr
     results = tmp_path / "folder" / "results"
@@ -69,6 +75,21 @@ def test_a_benchmark_gives_the_same_table_through_a_server_and_in_this_process(
     scored = lockon(*arguments[:-2], "--from-boxes", results / "dummy")
     assert scored.exit_code == 0, scored.stderr
     assert numbers(tmp_path / "folder" / "dummy.json") == ours
+
+
+async def test_a_server_that_lost_the_session_in_the_middle_of_a_sequence_ends_the_run(
+    server: RunningServer, start_server: StartServer
+) -> None:
+    drawing, other = Drawing(width=160, height=120, side=24), start_server()
+    async with Forwarder(server.port).running() as line:
+        tracker = ServiceTracker(line.ws, None)
+        tracker.start(drawing.frame(0), drawing.box(0))
+        await asyncio.to_thread(tracker.follow, drawing.frame(1), 0.04)
+        line.target = other.port
+        line.cut()
+        with pytest.raises(ThroughFailed, match="could not be resumed"):
+            await asyncio.to_thread(tracker.follow, drawing.frame(2), 0.08)
+        await asyncio.to_thread(tracker.close)
 
 
 def test_files_for_a_server_are_written_where_the_truth_is_not_published(tmp_path: Path) -> None:
