@@ -48,13 +48,12 @@ def evaluate_benchmark(request: BenchmarkRequest) -> None:
     with reported():
         _require_libraries(request.through)
     from models.package import PackageInvalid
-    from models.target import TargetInvalid
     from training.benchmarks.running import BenchmarkRun, RunRefused, run_benchmark
     from training.benchmarks.sequences import BENCHMARKS, read_benchmark
     from training.datasets.tracks import DataInvalid
     from training.evaluation.sequences import SequenceInvalid
 
-    with reported(DataInvalid, SequenceInvalid, PackageInvalid, TargetInvalid, RunRefused, *_through_errors()):
+    with reported(DataInvalid, SequenceInvalid, PackageInvalid, RunRefused, *_through_errors()):
         benchmark = BENCHMARKS.get(request.benchmark)
         if benchmark is None:
             raise CommandFailed(f"no benchmark {request.benchmark!r}; known are {', '.join(BENCHMARKS)}")
@@ -124,7 +123,7 @@ def _archive(benchmark: Benchmark, sequences: Sequence[BenchmarkSequence], place
     from training.benchmarks.results import write_archive
 
     archive = place / f"{folder.name}.zip"
-    write_archive(benchmark, folder, [sequence.name for sequence in sequences], archive)
+    write_archive(benchmark, folder, sequences, archive)
     typer.echo(f"{archive}: for the server of {benchmark.name}", err=True)
 
 

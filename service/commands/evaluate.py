@@ -158,12 +158,11 @@ class FolderRequest:
 
 def _evaluate_folder(request: FolderRequest) -> None:
     from models.package import PackageInvalid
-    from models.target import TargetInvalid
     from training.evaluation.opencv_trackers import PeerUnavailable
     from training.evaluation.report import Evaluation, Halves, to_json, write_all_boxes
     from training.evaluation.sequences import SequenceInvalid, read_sequences
 
-    with reported(SequenceInvalid, PackageInvalid, PeerUnavailable, TargetInvalid):
+    with reported(SequenceInvalid, PackageInvalid, PeerUnavailable):
         everything = read_sequences(request.folder)
         chosen = _chosen(everything, request.only)
         halves = Halves.of(sequence.name for sequence in everything)

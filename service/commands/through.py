@@ -12,9 +12,10 @@ from queue import Queue
 import cv2
 import lockon_client
 
-from models.geometry import Box
+from models.geometry import Box, Size
 from models.presence import State
 from models.runtimes.base import ByteArray
+from models.target import check_box
 from training.evaluation.ope import Answer
 
 PNG_FLAGS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
@@ -39,8 +40,10 @@ class ServiceTracker:
         Finalize(None, self.close, exitpriority=1)
 
     def start(self, frame: ByteArray, box: Box) -> None:
-        """A new target; the session of the one before is closed."""
+        """A new target; the session of the one before is closed. Raises TargetInvalid for a box that the server would
+        refuse with the second frame."""
         self.close()
+        check_box(box, Size(frame.shape[1], frame.shape[0]))
         self._first = (_png(frame), box)
 
     def follow(self, frame: ByteArray, time_s: float) -> Answer:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.geometry import Box
+from models.target import TargetInvalid
 from training.benchmarks.regions import Region, is_code, pysot_overlap, start_box, truth_polygon
 from training.benchmarks.sequences import BenchmarkSequence, Protocol
 from training.benchmarks.supervised import SKIPPED
@@ -81,7 +82,10 @@ def _start(tracker: SequenceTracker, sequence: BenchmarkSequence, number: int, o
         raise DataInvalid(f"{sequence.name}, frame {number + 1}: has no true box to start a tracker with")
     frame = sequence.frame(number)
     before = time.perf_counter()
-    tracker.start(frame, Box(*map(float, start_box(region))))
+    try:
+        tracker.start(frame, Box(*map(float, start_box(region))))
+    except TargetInvalid as error:
+        raise DataInvalid(f"{sequence.name}, frame {number + 1}: no tracker can start with its box: {error}") from error
     outcome.times_s[number] = time.perf_counter() - before
 
 

@@ -15,6 +15,7 @@ from training.benchmarks.protocols import Outcome
 from training.benchmarks.regions import Region
 from training.benchmarks.sequences import Benchmark, BenchmarkSequence, Protocol
 from training.benchmarks.trajectories import read_confidences, read_trajectory, write_trajectory
+from training.datasets.textfiles import read_lines
 from training.datasets.tracks import DataInvalid
 from training.drafts import drafted
 
@@ -72,10 +73,11 @@ def read_regions(files: ResultFiles, sequence: BenchmarkSequence) -> list[Region
 
 
 def read_result_boxes(files: ResultFiles, sequence: BenchmarkSequence) -> NDArray[np.float64]:
-    """(N, 4) boxes of a one-pass result."""
+    """(N, 4) boxes of a one-pass result, finite all of them."""
     regions = read_regions(files, sequence)
-    if wrong := [number for number, region in enumerate(regions, 1) if len(region) != 4]:
-        raise DataInvalid(f"{files.boxes}, line {wrong[0]}: is no box of four numbers")
+    for number, region in enumerate(regions, 1):
+        if len(region) != 4 or not np.isfinite(region).all():
+            raise DataInvalid(f"{files.boxes}, line {number}: is no box of four finite numbers")
     return np.array(regions)
 
 
@@ -85,24 +87,41 @@ def read_result_confidences(files: ResultFiles, sequence: BenchmarkSequence) -> 
     return np.array(read_confidences(files.confidences, len(sequence)))
 
 
+def read_times(path: Path) -> NDArray[np.float64]:
+    """(N,) seconds of the tracker's calls; of several runs, which share the lines, those of the first."""
+    times = []
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            times.append(float(line.partition(",")[0]))
+        except ValueError as error:
+            raise DataInvalid(f"{path}, line {number}: {line!r} is no number of seconds") from error
+        if not 0 <= times[-1] < math.inf:
+            raise DataInvalid(f"{path}, line {number}: {line!r} is no number of seconds from 0 on")
+    return np.array(times, np.float64)
+
+
 def frames_per_second(files: ResultFiles) -> float | None:
     """Frames a second of the tracker's calls after the first; None where no times were written."""
     if not files.times.is_file():
         return None
-    times = np.loadtxt(files.times, delimiter=",", ndmin=2)[1:, 0]
+    times = read_times(files.times)[1:]
     followed = times[times > 0]
     return float(len(followed) / followed.sum()) if len(followed) else None
 
 
-def write_archive(benchmark: Benchmark, folder: Path, names: Sequence[str], archive: Path) -> None:
+def write_archive(benchmark: Benchmark, folder: Path, sequences: Sequence[BenchmarkSequence], archive: Path) -> None:
     """A zip for the benchmark's server: GOT-10k's has boxes and times in a folder for each sequence, TrackingNet's has
-    the boxes alone, all at its root. Raises DataInvalid unless every sequence is there: servers score what is missing
-    as 0, and say nothing."""
-    listed = [result_files(benchmark, folder, name) for name in names]
+    the boxes alone, all at its root. Raises DataInvalid unless every sequence is there with a box, and a time, for each
+    frame: servers score what is missing as 0, and say nothing."""
+    listed = [result_files(benchmark, folder, sequence.name) for sequence in sequences]
     if missing := [files.boxes for files in listed if not files.complete]:
         raise DataInvalid(f"{missing[0]}: is missing, as are {len(missing) - 1} more of {len(listed)} results")
+    timed = benchmark.name == "got10k"
+    for files, sequence in zip(listed, sequences, strict=True):
+        read_result_boxes(files, sequence)
+        if timed and (count := len(read_times(files.times))) != len(sequence):
+            raise DataInvalid(f"{files.times}: {count} times for {len(sequence)} frames")
     with drafted(archive) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:
         for files in listed:
-            wanted = (files.boxes, files.times) if benchmark.name == "got10k" else (files.boxes,)
-            for path in wanted:
+            for path in (files.boxes, files.times) if timed else (files.boxes,):
                 packed.write(path, path.relative_to(folder).as_posix())

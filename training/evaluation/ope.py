@@ -17,7 +17,7 @@ from models.frames import Picture
 from models.geometry import Box
 from models.presence import State
 from models.runtimes.base import ByteArray
-from models.target import Target
+from models.target import Target, TargetInvalid
 from models.tracker import Tracker
 from training.evaluation.metrics import Scores, score
 from training.evaluation.presence import PresenceRecord, recorded
@@ -108,10 +108,14 @@ def evaluate_model(tracker: Tracker, sequences: Iterable[Clip]) -> list[Run]:
 
 
 def run_sequence(tracker: SequenceTracker, clip: Clip) -> Run:
-    """Follows the first true box through the frames and scores the boxes."""
+    """Follows the first true box through the frames and scores the boxes. Raises SequenceInvalid for a first box that
+    the tracker does not take."""
     frames = clip.frames()
     answers = [Answer(clip.first_box, 1.0, State.INITIALIZING)]
-    tracker.start(next(frames), clip.first_box)
+    try:
+        tracker.start(next(frames), clip.first_box)
+    except TargetInvalid as error:
+        raise SequenceInvalid(f"{clip.name}, frame 1: no tracker can start with its box: {error}") from error
     wall = cpu = 0.0
     for index, frame in enumerate(frames, 1):
         wall_before, cpu_before = time.perf_counter(), time.process_time()

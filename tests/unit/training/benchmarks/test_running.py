@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.geometry import Box
+from models.geometry import Box, Size
 from models.presence import State
 from models.runtimes.base import ByteArray
+from models.target import check_box
 from tests import trees
 from tests.drawing import Drawing
 from training.benchmarks.page import draw_worst, write_page
@@ -48,6 +49,14 @@ class Drifts:
         away = Box(0, 100, 10, 10)
         box = Box(x, self._box.y, self._box.w, self._box.h) if self._followed <= self._good else away
         return Answer(box, 0.9 - self._followed / 100, State.TRACKING)
+
+
+class Picky(Drifts):
+    """Takes the boxes that our trackers take."""
+
+    def start(self, frame: ByteArray, box: Box) -> None:
+        check_box(box, Size(frame.shape[1], frame.shape[0]))
+        super().start(frame, box)
 
 
 def drawn(folder: Path, *names: str, count: int = 20) -> list[BenchmarkSequence]:
@@ -220,16 +229,38 @@ def test_archives_are_laid_out_for_their_servers_and_never_incomplete(tmp_path: 
     ):
         benchmark, folder, archive = BENCHMARKS[name], tmp_path / name / "out", tmp_path / f"{name}.zip"
         _, sequences = read_benchmark(benchmark, tree(tmp_path / name / "data"))
-        names = [sequence.name for sequence in sequences]
         with pytest.raises(DataInvalid, match="is missing"):
-            write_archive(benchmark, folder, names, archive)
+            write_archive(benchmark, folder, sequences, archive)
         assert not archive.exists()
         run_benchmark(BenchmarkRun(benchmark, sequences, folder, "drifts"), partial(Drifts, 9), 1)
-        write_archive(benchmark, folder, names, archive)
+        write_archive(benchmark, folder, sequences, archive)
         with zipfile.ZipFile(archive) as packed:
             assert packed.namelist() == inside
             assert packed.read(inside[0]).decode().splitlines()[0] == "10.0000,12.0000,20.0000,16.0000"
         assert score_benchmark(benchmark, sequences, folder, "drifts") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "words"),
+    [
+        ("GOT-10k_Test_000001_001.txt", "1,2,3,4\n", r"001\.txt: 1 results for 3 frames"),
+        ("GOT-10k_Test_000001_001.txt", "1,2,3,4\nnan,2,3,4\n1,2,3,4\n", "line 2: is no box of four finite numbers"),
+        ("GOT-10k_Test_000001_001.txt", "1,2,3,4\n1,2,3,4\n1,2,inf,4\n", "line 3: is no box of four finite numbers"),
+        ("GOT-10k_Test_000001_time.txt", "0.1\n0.1\n", r"time\.txt: 2 times for 3 frames"),
+        ("GOT-10k_Test_000001_time.txt", "0.1\nsoon\n0.1\n", "line 2: 'soon' is no number of seconds"),
+        ("GOT-10k_Test_000001_time.txt", "0.1\n0.1\n-1\n", "line 3: '-1' is no number of seconds from 0 on"),
+    ],
+)
+def test_results_that_a_server_would_score_as_nothing_are_not_packed(
+    tmp_path: Path, name: str, lines: str, words: str
+) -> None:
+    benchmark, folder, archive = BENCHMARKS["got10k"], tmp_path / "out", tmp_path / "got10k.zip"
+    _, sequences = read_benchmark(benchmark, trees.got10k(tmp_path / "data"))
+    run_benchmark(BenchmarkRun(benchmark, sequences, folder, "drifts"), partial(Drifts, 9), 1)
+    trees.text(folder / "GOT-10k_Test_000001" / name, lines)
+    with pytest.raises(DataInvalid, match=words):
+        write_archive(benchmark, folder, sequences, archive)
+    assert not archive.exists()
 
 
 def test_results_that_do_not_fit_are_named(tmp_path: Path) -> None:
@@ -241,6 +272,18 @@ def test_results_that_do_not_fit_are_named(tmp_path: Path) -> None:
     trees.text(folder / "a.txt", "1,2,3,4\n" * 5 + "2\n")
     with pytest.raises(DataInvalid, match=r"a\.txt, line 6: is no box"):
         score_benchmark(benchmark, sequences, folder, "x")
+
+
+def test_a_box_that_no_tracker_starts_with_is_named_by_sequence_and_frame(tmp_path: Path) -> None:
+    (plain,) = drawn(tmp_path / "plain", "square")
+    small = np.array([10.0, 10.0, 3.0, 3.0])
+    words = r"square, frame 1: no tracker can start with its box: w is 3 px; it must be at least 4 px"
+    with pytest.raises(DataInvalid, match=words):
+        run_protocol(Protocol.OPE, open_model("dummy"), replace(plain, regions=(small, *plain.regions[1:])))
+    (film,) = as_vot(plain, tmp_path / "vot")
+    regions = tuple(small if number == 10 else region for number, region in enumerate(film.regions))
+    with pytest.raises(DataInvalid, match="ants3, frame 11: no tracker can start with its box"):
+        run_protocol(Protocol.SUPERVISED, Picky(good=4), replace(film, regions=regions))
 
 
 def test_a_film_whose_first_frame_has_no_box_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -102,6 +103,14 @@ def test_boxes_written_before_get_the_same_scores(draw_sequence: DrawSequence, t
     (scored,) = score_boxes(tmp_path, [sequence])
     assert scored.scores == run.scores
     assert scored.wall_ms is None
+
+
+def test_a_first_box_that_the_tracker_does_not_take_is_named(draw_sequence: DrawSequence) -> None:
+    sequence = read_sequence(draw_sequence("square", 3))
+    truth = sequence.truth.copy()
+    truth[0, 2:] = 3
+    with pytest.raises(SequenceInvalid, match="square, frame 1: no tracker can start with its box: w is 3 px"):
+        run_sequence(ModelTracker(load_tracker("dummy")), replace(sequence, truth=truth))
 
 
 def test_a_box_file_of_the_wrong_length_is_named(draw_sequence: DrawSequence, tmp_path: Path) -> None:
