@@ -8,6 +8,8 @@ from models.spec import CalibrationSpec
 
 NEAREST = 1e-4
 """Scores count as at least that far from 0 and from 1, where their logarithms would have no end."""
+LARGEST_EXPONENT = 700.0
+"""exp() overflows a little later; the probability is 1e-304 there."""
 
 
 def logit(score: float) -> float:
@@ -21,4 +23,4 @@ def probability(score: float, spec: CalibrationSpec | None) -> float:
     machines", 1999); the score itself for a model without them."""
     if spec is None:
         return score
-    return 1 / (1 + math.exp(-(spec.score * logit(score) + spec.offset)))
+    return 1 / (1 + math.exp(min(-(spec.score * logit(score) + spec.offset), LARGEST_EXPONENT)))

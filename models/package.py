@@ -88,6 +88,7 @@ def write_package(
     The folder appears complete or not at all. An older package in its place is replaced; any other folder is left alone
     and refused.
     """
+    _require_safe_name(folder / MANIFEST, name)
     for file in files:
         _require_safe(folder, file)
     if folder.exists() and not (folder / MANIFEST).is_file():
@@ -207,6 +208,7 @@ def _manifest_data(manifest: Path) -> dict[str, Any]:
     for key, kind in (("name", str), ("version", str), ("origin", dict), ("scores", dict), ("files", dict)):
         if not isinstance(data[key], kind):
             raise PackageInvalid(f"{manifest}: {key} is {data[key]!r}; expected a {kind.__name__}")
+    _require_safe_name(manifest, data["name"])
     return data
 
 
@@ -245,6 +247,12 @@ def _require_keys(where: str, data: Mapping[str, Any], keys: Sequence[str]) -> N
         raise PackageInvalid(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(keys)}")
     if missing := [key for key in keys if key not in data]:
         raise PackageInvalid(f"{where}: the key {missing[0]!r} is missing")
+
+
+def _require_safe_name(manifest: Path, name: str) -> None:
+    """Results and reports are called after the package."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise PackageInvalid(f"{manifest}: name is {name!r}; expected at most 100 letters, digits, _ . -, no folders")
 
 
 def _require_safe(folder: Path, name: str) -> None:

@@ -10,6 +10,9 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 Spec = TypeVar("Spec")
 
+MAX_CALIBRATION = 100.0
+"""Of both numbers of a calibration. Steeper curves are steps."""
+
 
 class SpecInvalid(ValueError):
     """A spec holds an unknown key, lacks one, or has a value out of range; the message names it."""
@@ -80,7 +83,7 @@ class CropSpec:
 
 @dataclass(frozen=True, slots=True)
 class LoopSpec:
-    """Constants of the tracking loop."""
+    """Constants of the tracking loop. `min_size`: the least width and height of its boxes, in frame pixels."""
 
     penalty_k: float
     window_influence: float
@@ -91,6 +94,7 @@ class LoopSpec:
         _require(0 <= self.penalty_k <= 2, "penalty_k must be in 0..2", self)
         _require(0 <= self.window_influence <= 1, "window_influence must be in 0..1", self)
         _require(0 < self.size_lr <= 1, "size_lr must be in (0, 1]", self)
+        _require(1 <= self.min_size <= 100, "min_size must be in 1..100", self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ class LongTermSpec:
 
     def __post_init__(self) -> None:
         _require(0 <= self.hold <= self.found <= 1, "0 <= hold <= found <= 1", self)
+        _require(0 <= self.window_influence <= 1, "window_influence must be in 0..1", self)
         _require(8 <= self.search_size <= 1024, "search_size must be in 8..1024", self)
 
 
@@ -191,7 +196,10 @@ class CalibrationSpec:
     offset: float
 
     def __post_init__(self) -> None:
-        _require(self.score > 0, "score must be above 0: a higher score is a better one", self)
+        rule = f"score must be above 0 (a higher score is a better one), and at most {MAX_CALIBRATION:g}"
+        _require(0 < self.score <= MAX_CALIBRATION, rule, self)
+        limit = f"offset must be in {-MAX_CALIBRATION:g}..{MAX_CALIBRATION:g}"
+        _require(abs(self.offset) <= MAX_CALIBRATION, limit, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +215,11 @@ class NetworkSpec:
     channels: tuple[int, ...]
     tower: tuple[bool, ...] = ()
     weighted: bool = False
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.stride <= 64, "stride must be in 1..64", self)
+        sound = bool(self.channels) and all(1 <= width <= 4096 for width in self.channels)
+        _require(sound, "channels must be one number or more, each in 1..4096", self)
 
 
 @dataclass(frozen=True, slots=True)

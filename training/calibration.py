@@ -15,7 +15,7 @@ from models.calibration import logit, probability
 from models.frames import Picture
 from models.geometry import Box, intersection_over_union
 from models.presence import State
-from models.spec import CalibrationSpec
+from models.spec import MAX_CALIBRATION, CalibrationSpec
 from models.target import Estimate
 from models.tracker import Tracker
 from training.datasets.sources import DataSet
@@ -115,7 +115,8 @@ def paired(tracker: Tracker, data: DataSet, pairs: int, seed: int = 0) -> Sample
 
 
 def fit(samples: Samples) -> CalibrationSpec:
-    """The logistic regression of `on_target`; raises ValueError where all boxes or none were on the target."""
+    """The logistic regression of `on_target`; raises ValueError where all boxes or none were on the target, or those
+    with higher scores less often."""
     if samples.on_target.all() or not samples.on_target.any():
         raise ValueError("to calibrate, some boxes must be on the target and some must not be")
     inputs = torch.tensor([[logit(score), 1.0] for score in samples.score.tolist()], dtype=torch.float64)
@@ -130,8 +131,14 @@ def fit(samples: Samples) -> CalibrationSpec:
         return value
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    score, offset = (round(weight, 4) for weight in weights.tolist())
-    return CalibrationSpec(score, offset)
+    return _bounded(*weights.tolist())
+
+
+def _bounded(score: float, offset: float) -> CalibrationSpec:
+    """Where a score parts the samples without a fault, the fit has no end: such a curve is made less steep around the
+    same score of even odds."""
+    share = min(1.0, MAX_CALIBRATION / max(abs(score), abs(offset), 1e-9))
+    return CalibrationSpec(round(score * share, 4), round(offset * share, 4))
 
 
 def calibration_error(probabilities: Floats, truth: Flags) -> float:

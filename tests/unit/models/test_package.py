@@ -56,6 +56,18 @@ def test_a_package_reads_as_it_was_written(package: ModelPackage) -> None:
     assert sorted(package.files) == ["MODEL_CARD.md", "search.onnx", "template.onnx"]
 
 
+@pytest.mark.parametrize("name", ["", "..", "../../out", "a/b", "/tmp/x", "a b", "[red]", "x" * 101])
+def test_a_name_that_is_no_file_name_is_neither_written_nor_read(
+    package: ModelPackage, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(PackageInvalid, match="name is"):
+        write_package(tmp_path / "other", name, DUMMY_SPEC, {}, {}, {})
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(PackageInvalid, match=r"model\.json: name is") as refused:
+        read_package(edited(package, name=name))
+    assert repr(name) in str(refused.value)
+
+
 def test_nothing_else_is_left_beside_a_written_package(package: ModelPackage) -> None:
     assert [path.name for path in package.folder.parent.iterdir()] == ["tiny"]
 

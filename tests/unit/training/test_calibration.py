@@ -48,6 +48,29 @@ def test_a_higher_score_is_never_less_probable(first: float, second: float, slop
     assert probability(first, None) == first
 
 
+@pytest.mark.parametrize("parted_at", [0.3, 0.5, 0.55])
+def test_scores_without_a_fault_give_a_curve_that_can_be_used(parted_at: float) -> None:
+    score = np.concatenate([np.linspace(parted_at - 0.02, parted_at - 0.001, 60), parted_at + np.linspace(0, 0.02, 60)])
+    found = fit(_samples(score, np.arange(120) >= 60))
+    assert probability(0.0, found) < 0.01
+    assert probability(1.0, found) > 0.99
+    assert probability(parted_at - 0.0005, found) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(("score", "offset"), [(100.0, -100.0), (100.0, 100.0), (1e-9, 100.0)])
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_no_probability_overflows(score: float, offset: float, value: float) -> None:
+    assert 0 <= probability(value, CalibrationSpec(score, offset)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("score", "offset"), [(101.0, 0.0), (math.inf, 0.0), (math.nan, 0.0), (1.0, -101.0), (1.0, math.nan)]
+)
+def test_a_curve_without_bounds_is_refused(score: float, offset: float) -> None:
+    with pytest.raises(SpecInvalid, match="100"):
+        CalibrationSpec(score, offset)
+
+
 def test_a_curve_that_falls_is_refused() -> None:
     with pytest.raises(SpecInvalid, match="above 0"):
         CalibrationSpec(0.0, 1.0)
