@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -120,7 +121,10 @@ def read_benchmark(
     if found is None:
         lacking = f"{benchmark.layout.title}, split {' or '.join(wanted)}"
         raise DataInvalid(f"{root}: holds no {lacking}; its publisher: {benchmark.layout.publisher}")
-    names = _chosen(benchmark.layout.sequences(root, found), only)
+    listed = benchmark.layout.sequences(root, found)
+    if twice := [name for name, count in Counter(listed).items() if count > 1]:
+        raise DataInvalid(f"{root}: two sequences are named {twice[0]!r}; their results would share a file")
+    names = _chosen(listed, only)
     tracks = (track for name in names for track in benchmark.layout.tracks(root, found, name))
     return found, [_sequence(benchmark, root, found, track) for track in tracks]
 

@@ -96,7 +96,9 @@ def read_sequence(folder: Path) -> Sequence:
         raise SequenceInvalid(f"{truth_path}, line 1: the first box must have numbers and a width and height above 0")
     if not scored_frames(truth).any():
         raise SequenceInvalid(f"{truth_path}: no frame after the first has a box: nothing to score")
-    return Sequence(folder.resolve().name, frames, truth, _fps(folder / META_FILE))
+    # A link has its own name: what it leads to may be another sequence, too.
+    name = folder.resolve().name if folder.name in ("", "..") else folder.name
+    return Sequence(name, frames, truth, _fps(folder / META_FILE))
 
 
 def frame_paths(folder: Path) -> list[Path]:

@@ -33,6 +33,18 @@ def test_a_folder_of_sequences_is_read_in_the_order_of_names(draw_sequence: Draw
     assert [sequence.name for sequence in read_sequences(folder.parent)] == ["ant", "mouse", "zebra"]
 
 
+def test_a_linked_sequence_has_the_name_of_its_link(
+    draw_sequence: DrawSequence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, links = draw_sequence("square", 3), tmp_path / "links"
+    links.mkdir()
+    for name in ("ant", "bee"):
+        (links / name).symlink_to(target)
+    assert [sequence.name for sequence in read_sequences(links)] == ["ant", "bee"]
+    monkeypatch.chdir(target)
+    assert [read_sequence(Path(here)).name for here in (".", "img/..")] == ["square", "square"]
+
+
 def test_one_sequence_is_accepted_as_well(draw_sequence: DrawSequence) -> None:
     (sequence,) = read_sequences(draw_sequence("square", 3))
     assert sequence.name == "square"
