@@ -52,7 +52,11 @@ def read_attributes(source: str, split: str, root: Path, name: str) -> frozenset
 
 
 def _flagged(path: Path, names: tuple[str, ...]) -> frozenset[str]:
-    flags = [float(word) for line in read_lines(path) for word in line.replace(",", " ").split()]
+    words = [word for line in read_lines(path) for word in line.replace(",", " ").split()]
+    try:
+        flags = [float(word) for word in words]
+    except ValueError as error:
+        raise DataInvalid(f"{path}: {error}; expected {len(names)} flags, 0 or 1") from error
     if len(flags) != len(names):
         raise DataInvalid(f"{path}: {len(flags)} flags; expected {len(names)}, for {', '.join(names)}")
     return frozenset(name for name, flag in zip(names, flags, strict=True) if flag)

@@ -57,8 +57,10 @@ def write_trajectory(path: Path, trajectory: Iterable[Region]) -> None:
 
 
 def read_confidences(path: Path, count: int) -> list[float]:
-    """(count,) confidences; NaN where a line is empty, as the first one is."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    """(count,) confidences; NaN where a line is empty, as the first one is. Raises DataInvalid."""
+    if not path.is_file():
+        raise DataInvalid(f"{path}: is missing; long-term results are scored by the tracker's confidence in each frame")
+    lines = path.read_text(encoding="utf-8").splitlines()
     lines += [""] * (count - len(lines))
     if len(lines) != count:
         raise DataInvalid(f"{path}: {len(lines)} confidences for {count} frames")

@@ -25,6 +25,7 @@ from models.runtimes.base import Best, Features, FloatArray, Runtime
 from models.runtimes.onnx import session
 from models.selection import doubted, select
 from models.spec import ModelSpec
+from training.drafts import drafted
 
 MEMORY_BYTES = 600_000_000
 """How much is remembered; what was asked for longest ago is forgotten first."""
@@ -91,8 +92,8 @@ class CachingRuntime:
 
 
 def write_map_graphs(package: ModelPackage, folder: Path) -> dict[int, Path]:
-    """Graphs of the maps for each search size, written unless they are there; empty for a package without weights of
-    ours, as an imported ONNX pair."""
+    """Graphs of the maps for each search size, written whole unless they are there; empty for a package without
+    weights of ours, as an imported ONNX pair."""
     if WEIGHTS not in package.files:
         return {}
     paths = {size: folder / f"maps_{search_graph(size, package.spec)}" for size in package.spec.search_sizes}
@@ -101,5 +102,6 @@ def write_map_graphs(package: ModelPackage, folder: Path) -> dict[int, Path]:
         network.load_state_dict(load_file(package.file(WEIGHTS)))
         folder.mkdir(parents=True, exist_ok=True)
         for size in missing:
-            write_maps(network, package.spec, size, paths[size])
+            with drafted(paths[size]) as draft:
+                write_maps(network, package.spec, size, draft)
     return paths

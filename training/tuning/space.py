@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, astuple, dataclass, replace
 
 import numpy as np
 
-from models.spec import LoopSpec, ModelSpec
+from models.spec import LoopSpec, ModelSpec, SpecInvalid
 
 
 class SpaceInvalid(ValueError):
@@ -24,7 +25,8 @@ class Range:
     step: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.high or self.step <= 0:
+        # Values have six decimals; this way round, NaN is refused, too.
+        if not (0 <= self.low <= self.high < math.inf and 1e-6 <= self.step < math.inf):
             raise SpaceInvalid(f"{self.low:g}:{self.high:g}:{self.step:g} is no range LOW:HIGH:STEP")
 
     @classmethod
@@ -77,6 +79,14 @@ class Space:
     penalty_k: Range = Range(0.05, 0.5, 0.05)
     window_influence: Range = Range(0.1, 0.8, 0.05)
     size_lr: Range = Range(0.2, 0.8, 0.05)
+
+    def __post_init__(self) -> None:
+        axes = (self.penalty_k, self.window_influence, self.size_lr)
+        for ends in zip(*((axis.values[0], axis.values[-1]) for axis in axes), strict=True):
+            try:
+                LoopSpec(*ends, min_size=1)
+            except SpecInvalid as error:
+                raise SpaceInvalid(f"no model can have these constants: {error}") from error
 
     def holds(self, constants: Constants) -> bool:
         """Whether they are a point of the grid."""

@@ -29,6 +29,14 @@ def test_every_layout_is_read_as_its_toolkit_scores_it(tmp_path: Path) -> None:
     assert polygons.tags["occlusion"].tolist() == [False, True, False]
 
 
+def test_two_sequences_of_one_name_are_refused(tmp_path: Path) -> None:
+    root = trees.TREES["vot"](tmp_path)
+    names = (root / "list.txt").read_text().split()
+    (root / "list.txt").write_text("\n".join([*names, names[0]]) + "\n")
+    with pytest.raises(DataInvalid, match=f"two sequences are named '{names[0]}'"):
+        read_benchmark(BENCHMARKS["vot2018"], root)
+
+
 def test_a_plain_folder_is_a_benchmark_with_attributes_of_its_own(tmp_path: Path) -> None:
     Drawing().write_sequence(tmp_path / "square", 4, absent=(2,))
     (tmp_path / "square" / "meta.json").write_text('{"fps": 10, "attributes": ["square"]}')
@@ -48,6 +56,9 @@ def test_attributes_come_from_the_data_sets_own_files(tmp_path: Path) -> None:
     assert sequence.attributes == {"SV", "FM", "SOB"}
     path.write_text("1,0\n")
     with pytest.raises(DataInvalid, match=r"person8_2\.txt: 2 flags; expected 12"):
+        read_benchmark(BENCHMARKS["uav123"], root, None, ["person8_2"])
+    path.write_text("1,0,yes\n")
+    with pytest.raises(DataInvalid, match=r"person8_2\.txt: .*'yes'; expected 12 flags"):
         read_benchmark(BENCHMARKS["uav123"], root, None, ["person8_2"])
     otb = trees.otb(tmp_path / "otb")
     trees.text(otb / "anno" / "att" / "basketball.txt", "1,1,0,1,1,0,0,0,0,1,0")

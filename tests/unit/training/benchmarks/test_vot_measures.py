@@ -148,6 +148,8 @@ def test_a_line_that_is_no_region_is_named(tmp_path: Path, line: str, told: str)
 
 def test_confidences_that_do_not_fit_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.value"
+    with pytest.raises(DataInvalid, match=r"a\.value: is missing"):
+        read_confidences(path, 4)
     path.write_text("\n0.5\n0.6\n")
     assert read_confidences(path, 4)[1:3] == [0.5, 0.6]
     with pytest.raises(DataInvalid, match="3 confidences for 2 frames"):
