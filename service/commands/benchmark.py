@@ -113,7 +113,7 @@ def progress(total: int) -> Iterator[Callable[[str], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda name: bar.update(task, description=name, advance=1)
@@ -141,20 +141,18 @@ def _report(
         typer.echo("the truth of this split is not published: its server has the scores", err=True)
         return
     title = " ".join(filter(None, (benchmark.name, split)))
-    _show(title, listed)
     _write(benchmark, split, sequences, place, folders[0], listed)
+    _show(title, listed)
 
 
 def _show(title: str, listed: Sequence[BenchmarkScores]) -> None:
-    from rich.console import Console
-
+    from service.commands.showing import show
     from training.benchmarks.report import overall_table, part_table
 
-    console, judged = Console(), listed[0]
-    if judged.attributes:
-        console.print(part_table(judged, "attribute", judged.attributes))
-    console.print(part_table(judged, "sequence", judged.sequences))
-    console.print(overall_table(f"{title}, {len(judged.sequences)} sequences", listed))
+    judged = listed[0]
+    tables = [part_table(judged, "sequence", judged.sequences)]
+    tables.append(overall_table(f"{title}, {len(judged.sequences)} sequences", listed))
+    show([part_table(judged, "attribute", judged.attributes), *tables] if judged.attributes else tables)
 
 
 def _write(

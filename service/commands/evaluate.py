@@ -121,6 +121,8 @@ def evaluate(
         raise typer.BadParameter("give a FOLDER of sequences, or --benchmark and --root")
     if model is not None and from_boxes is not None:
         raise typer.BadParameter("give --model or --from-boxes, not both")
+    if through is not None and from_boxes is not None:
+        raise typer.BadParameter("give --through or --from-boxes, not both")
     silence_opencv()
     if folder is not None:
         if absences and from_boxes is not None:
@@ -228,6 +230,7 @@ def _peers(names: SequenceOf[str], nano: Path | None) -> dict[str, TrackerFactor
 def _with_progress(trackers: dict[str, TrackerFactory], sequences: SequenceOf[Clip]) -> dict[str, list[Run]]:
     """Runs the evaluation under a progress bar on stderr, which shows nothing where stderr is no terminal."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     from training.evaluation.ope import evaluate as run
@@ -237,17 +240,14 @@ def _with_progress(trackers: dict[str, TrackerFactory], sequences: SequenceOf[Cl
         task = progress.add_task("evaluating", total=len(trackers) * len(sequences))
 
         def step(sequence: str, tracker: str, done: int) -> None:
-            progress.update(task, description=f"{sequence} ({tracker})", completed=done)
+            progress.update(task, description=escape(f"{sequence} ({tracker})"), completed=done)
 
         return run(trackers, sequences, step)
 
 
 def _show(evaluation: Evaluation) -> None:
-    from rich.console import Console
-
+    from service.commands.showing import show
     from training.evaluation.report import half_table, mean_table, presence_tables, sequence_table
 
-    console = Console()
     tables = (sequence_table(evaluation), mean_table(evaluation), half_table(evaluation))
-    for table in (*tables, *presence_tables(evaluation)):
-        console.print(table)
+    show([*tables, *presence_tables(evaluation)])

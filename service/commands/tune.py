@@ -99,8 +99,9 @@ def _space(penalty: str | None, window: str | None, rate: str | None) -> Space:
 
 
 def _show(tuning: Tuning, before: Judged, after: Judged) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from service.commands.showing import show
 
     tuned, held_out = tuning.halves
     table = Table(title=f"{tuning.model}: {tuning.objective}", title_justify="left")
@@ -111,4 +112,4 @@ def _show(tuning: Tuning, before: Judged, after: Judged) -> None:
         found = judged.constants
         numbers = (found.penalty_k, found.window_influence, found.size_lr)
         table.add_row(name, *(f"{each:g}" for each in numbers), f"{judged.tuning:.4f}", f"{judged.held_out:.4f}")
-    Console().print(table)
+    show([table])

@@ -121,6 +121,7 @@ def test_a_benchmark_says_in_one_line_what_is_wrong(data: Path, tmp_path: Path) 
     assert lockon("evaluate", data, "--benchmark", "folder", "--root", data).exit_code == 2
     assert lockon("evaluate", data, "--through", "ws://127.0.0.1:9").exit_code == 2
     assert failed("--benchmark", "folder", "--absences").exit_code == 2
+    assert failed("--benchmark", "folder", "--from-boxes", tmp_path, "--through", "ws://127.0.0.1:9").exit_code == 2
 
 
 def test_tuning_goes_on_in_its_folder_and_reports_both_halves(data: Path, tmp_path: Path) -> None:
@@ -133,7 +134,13 @@ def test_tuning_goes_on_in_its_folder_and_reports_both_halves(data: Path, tmp_pa
         assert len(list((tmp_path / "trials").iterdir())) == min(int(trials), 2)
         # Where nothing better is found the command says so, and fails: there is nothing to write.
         assert run.exit_code == ("none of the trials is better" in run.stderr)
-    for wrong in (("--method", "guess"), ("--penalty", "1:0"), ("--benchmark", "otb"), ("--write", tmp_path / "p")):
+    for wrong in (
+        ("--method", "guess"),
+        ("--penalty", "1:0"),
+        ("--rate", "0:0.5:0.1"),
+        ("--benchmark", "otb"),
+        ("--write", tmp_path / "p"),
+    ):
         run = lockon(*arguments, *wrong)
         assert run.exit_code == 1
         assert run.stderr.startswith("error: ")

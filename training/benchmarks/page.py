@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.runtimes.base import ByteArray
 from training.benchmarks.regions import Region, is_code
+from training.benchmarks.report import shown
 from training.benchmarks.scoring import DEFINITIONS, BenchmarkScores, Metrics
 from training.benchmarks.sequences import BenchmarkSequence
 
@@ -102,10 +103,12 @@ def _corners(region: Region, scale: float) -> NDArray[np.int32]:
 
 def _overall(listed: Sequence[BenchmarkScores]) -> str:
     """One row for each metric."""
-    rows = {
-        name: {each.tracker: each.overall[name] for each in listed if name in each.overall} for name in _names(listed)
-    }
-    return f"<h2>Scores</h2>{_table('metric', rows)}"
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("metric", *(each.tracker for each in listed)))
+    rows = []
+    for name in _names(listed):
+        cells = "".join(f"<td>{shown(name, each.overall.get(name))}</td>" for each in listed)
+        rows.append(f"<tr><td>{html.escape(name)}</td>{cells}</tr>")
+    return f"<h2>Scores</h2>{_scrolled(head, rows)}"
 
 
 def _names(listed: Sequence[BenchmarkScores]) -> list[str]:
@@ -117,8 +120,12 @@ def _table(first: str, parts: Mapping[str, Metrics]) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in (first, *names))
     rows = []
     for part, metrics in parts.items():
-        cells = "".join(f"<td>{metrics[name]:.4g}</td>" if name in metrics else "<td>-</td>" for name in names)
+        cells = "".join(f"<td>{shown(name, metrics.get(name))}</td>" for name in names)
         rows.append(f"<tr><td>{html.escape(part)}</td>{cells}</tr>")
+    return _scrolled(head, rows)
+
+
+def _scrolled(head: str, rows: Sequence[str]) -> str:
     return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
 
 

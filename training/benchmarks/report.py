@@ -50,7 +50,7 @@ def overall_table(title: str, listed: Sequence[BenchmarkScores]) -> Table:
     """One row for each metric, one column for each tracker."""
     table = _table(title, "metric", [scores.tracker for scores in listed])
     for name in listed[0].overall:
-        table.add_row(name, *(_shown(name, scores.overall.get(name)) for scores in listed))
+        table.add_row(name, *(shown(name, scores.overall.get(name)) for scores in listed))
     return table
 
 
@@ -62,7 +62,7 @@ def part_table(scores: BenchmarkScores, first: str, parts: Mapping[str, Metrics]
     title = f"{scores.tracker}, by {first} ({toolkit}'s definitions)"
     table = _table(title, first, [name.rpartition(".")[2] for name in names])
     for part, metrics in parts.items():
-        table.add_row(part, *(_shown(name, metrics.get(name)) for name in names))
+        table.add_row(part, *(shown(name, metrics.get(name)) for name in names))
     return table
 
 
@@ -100,12 +100,14 @@ def draw_plot(plot: Plot, path: Path) -> None:
     figure = Figure(figsize=(6, 4.5), dpi=120, layout="tight")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    # The score comes first in a label: one that begins with "_", as a name may, is left out of the legend.
     for tracker in sorted(plot.shares, key=lambda name: -plot.scores[name]):
-        axes.plot(plot.thresholds, plot.shares[tracker], label=f"{tracker} [{plot.scores[tracker]:.3f}]")
+        axes.plot(plot.thresholds, plot.shares[tracker], label=f"{plot.scores[tracker]:.3f} {tracker}")
     axes.set(xlabel=plot.axis, ylabel="share of frames", title=plot.name, ylim=(0, 1))
     axes.set_xlim(min(plot.thresholds), max(plot.thresholds))
     axes.grid(visible=True, alpha=0.4)
-    axes.legend()
+    for text in axes.legend().get_texts():
+        text.set_parse_math(False)
     figure.savefig(path)
 
 
@@ -127,7 +129,8 @@ def _listed(values: np.ndarray[Any, Any] | None) -> list[float] | None:
     return None if values is None else values.tolist()
 
 
-def _shown(name: str, value: float | None) -> str:
+def shown(name: str, value: float | None) -> str:
+    """A metric's value: counts whole, others with as many digits as differ from run to run."""
     if value is None:
         return "-"
     if name in _COUNTS:
