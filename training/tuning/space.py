@@ -82,9 +82,10 @@ class Space:
 
     def __post_init__(self) -> None:
         axes = (self.penalty_k, self.window_influence, self.size_lr)
-        for ends in zip(*((axis.values[0], axis.values[-1]) for axis in axes), strict=True):
+        lowest, highest = (Constants(*(axis.values[end] for axis in axes)) for end in (0, -1))
+        for constants in (lowest, highest):
             try:
-                LoopSpec(*ends, min_size=1)
+                LoopSpec(**asdict(constants), min_size=1)
             except SpecInvalid as error:
                 raise SpaceInvalid(f"no model can have these constants: {error}") from error
 
