@@ -67,3 +67,13 @@ def any_process(said: bool, device: torch.device) -> bool:
     if not distributed.is_initialized():
         return said
     return bool(mean_over_processes(torch.tensor(float(said), device=device)) > 0)
+
+
+def every_process(number: int, device: torch.device) -> list[int]:
+    """What each of the processes says, by rank; all get the same list. The tensors for it lie on `device`."""
+    if not distributed.is_initialized():
+        return [number]
+    own = torch.tensor(number, device=device)
+    told = [torch.zeros_like(own) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(told, own)
+    return [int(each) for each in told]

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from models.package import WEIGHTS, read_package
 from training import checkpoint
 from training.datasets.sources import DataSet, open_sources
-from training.distributed import Share, any_process, joined
+from training.distributed import Share, any_process, every_process, joined
 from training.feeding import Feeder
 from training.judging import Judge
 from training.learner import Learner, NotFinite
@@ -42,15 +42,35 @@ def train(recipe_path: Path, out: Path, *, resume: bool = False, steps: int | No
 
     resume: go on from `out`/last.pt, to the same weights as an uninterrupted run. steps: stop after this many, with the
     schedule of the full run (None: all). SIGTERM and Ctrl-C end the run after a checkpoint. Under `torchrun` several
-    processes share every batch, and the first one writes."""
+    processes share every batch, and the first one writes into `out`, which all of them must see. Raises TrainingFailed
+    for an `out` that holds a run unless it is to go on."""
     recipe = read_recipe(recipe_path)
     with joined() as share:
-        run = _Run(recipe, out, share)
-        start = run.restore() if resume and (out / checkpoint.LAST).exists() else run.begin()
+        run, start = _begun(recipe, out, share, resume=resume)
         if share.leads:
             (out / "recipe.json").write_text(json.dumps(recipe.to_json(), indent=1), encoding="utf-8")
         run.go(start, min(recipe.fit.steps, steps or recipe.fit.steps))
     return out / checkpoint.LAST
+
+
+def _begun(recipe: Recipe, out: Path, share: Share, *, resume: bool) -> tuple[_Run, int]:
+    """A run that is ready for its next step, and how many it has done."""
+    held = _held(out, share, resume=resume)  # before data are read, which may take minutes
+    run = _Run(recipe, out, share)
+    return run, run.begin() if held is None else run.restore(held)
+
+
+def _held(out: Path, share: Share, *, resume: bool) -> dict[str, Any] | None:
+    """The last checkpoint in the folder; None if there is none, in all processes."""
+    path = out / checkpoint.LAST
+    content = checkpoint.load(path) if path.exists() else None
+    steps = every_process(0 if content is None else int(content["step"]), share.device)
+    if len(set(steps)) > 1:
+        found = ", ".join(map(str, steps))
+        raise TrainingFailed(f"{out}: the processes find a run of {found} steps there; --out must be a folder of all")
+    if content is not None and not resume:
+        raise TrainingFailed(f"{out}: holds a run of {steps[0]} steps: --resume, or another --out")
+    return content
 
 
 class _Run:
@@ -94,9 +114,8 @@ class _Run:
         self._new_stage(0)
         return 0
 
-    def restore(self) -> int:
-        """Loads the last checkpoint; returns the number of steps it has done."""
-        content = checkpoint.load(self.out / checkpoint.LAST)
+    def restore(self, content: dict[str, Any]) -> int:
+        """Goes on from a checkpoint; returns the number of steps it has done."""
         step = int(content["step"])
         self.network.load_state_dict(content["network"])
         self.average = checkpoint.Average(self.network, self.fit.ema_decay)
@@ -199,12 +218,15 @@ def _described(recipe: Recipe, data: Sequence[DataSet], device: torch.device) ->
 
 
 def _commit() -> str:
-    """The git commit of the code, or `unknown` outside a checkout."""
-    answer = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],  # noqa: S607 git stands on the PATH
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The git commit of the code, or `unknown` outside a checkout and without the program git."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],  # noqa: S607 git stands on the PATH
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "unknown"
     return answer.stdout.strip() or "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 from torch.utils.data import DataLoader, Dataset
 
 from training.sampling import PairBatch, PairSampler
+from training.workers import follow_parent
 
 
 class _Batches(Dataset[PairBatch]):
@@ -35,10 +37,23 @@ def batches(sampler: PairSampler, size: int, numbers: Sequence[int], workers: in
             sampler=numbers,
             num_workers=workers,
             collate_fn=_unchanged,
+            worker_init_fn=_begin if workers else None,
             # A fork shares the tables of tracks, gigabytes for large sets, and starts at once.
             multiprocessing_context="fork" if workers else None,
         )
     )
+
+
+def _begin(worker: int) -> None:
+    """Prepares a worker: the run alone answers SIGTERM and SIGINT, and its workers end with it.
+
+    A terminal or a scheduler sends these to all processes of a run, which needs its workers until its last step is
+    done."""
+    # Here and not before the fork: torch sets a handler of its own in each worker just before it calls this.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    # torch's loop looks now and then whether the parent lives, but then waits for batches that nobody takes any more.
+    follow_parent()
 
 
 def _unchanged(batch: Any) -> Any:

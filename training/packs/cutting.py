@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +14,7 @@ import numpy as np
 
 from training.datasets.tracks import DataInvalid, Pictures, Track, decoded
 from training.packs.crops import CropRule, encoded_crop
+from training.workers import follow_parent
 
 JOB_VIEWS = 64
 """A job has at least as many crops, if so many are left; a long track is cut in parts of so many."""
@@ -70,16 +69,9 @@ def cut(parts: Iterator[Part], rule: CropRule, processes: int) -> Iterator[tuple
 
 
 def _begin() -> None:
-    """Prepares a worker: one thread for OpenCV, and an end when the parent is killed, which no queue tells."""
+    """Prepares a worker: one thread for OpenCV, and an end with the parent."""
     cv2.setNumThreads(1)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    follow_parent()
 
 
 def _jobs(parts: Iterator[Part]) -> Iterator[list[Part]]:

@@ -26,6 +26,7 @@ from training.recipe import read_recipe
 from training.sampling import PairSampler
 
 ROOT = RECIPES.parents[1]
+RESUMED = "import sys, pathlib, training.fit; training.fit.train(*map(pathlib.Path, sys.argv[1:]), resume=True)"
 PROGRAM = "import sys, pathlib, training.fit; training.fit.train(*map(pathlib.Path, sys.argv[1:]))"
 
 
@@ -35,14 +36,26 @@ def two(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
     recipe = changed(short_recipe(shards, folder / "short.toml"), accumulate=1)
     program = [sys.executable, "-m", "tests.unit.training.one_of_two", str(recipe), str(folder), *free_ports(3)]
-    usual = os.environ | {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    codes, told = ran(program, program)
+    assert codes == [0, 0], told
+    return folder
+
+
+def ran(*programs: list[str], **environment: str) -> tuple[list[int], list[str]]:
+    """Exit codes of processes that learn together, one for each program, and what they wrote to stderr."""
+    usual = os.environ | {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": str(len(programs)), "OMP_NUM_THREADS": "1"}
     processes = [
-        subprocess.Popen(program, cwd=ROOT, env=usual | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE)
-        for rank in ("0", "1")
+        subprocess.Popen(
+            program,
+            cwd=ROOT,
+            env=usual | environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, program in enumerate(programs)
     ]
     told = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], told
-    return folder
+    return [process.returncode for process in processes], told
 
 
 def free_ports(count: int) -> list[str]:
@@ -82,6 +95,15 @@ def test_two_processes_that_were_stopped_go_on_to_the_same_weights(two: Path) ->
             assert torch.equal(resumed[part][key], value), f"{part}: {key}"
     files = sorted(path.name for path in (two / "stopped").glob("*.pt"))
     assert files == [*(f"average-{step:08d}.pt" for step in (2, 4, 6)), checkpoint.LAST]
+
+
+def test_processes_that_see_different_folders_do_not_go_on(short: Path, tmp_path: Path) -> None:
+    train(short, tmp_path / "host0", steps=2)
+    programs = [[sys.executable, "-c", RESUMED, str(short), str(tmp_path / host)] for host in ("host0", "host1")]
+    codes, told = ran(*programs, MASTER_PORT=free_ports(1)[0])
+    assert codes == [1, 1]
+    for host, text in enumerate(told):
+        assert f"host{host}: the processes find a run of 2, 0 steps there; --out must be a folder of all" in text
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -74,7 +75,7 @@ def in_another_process(recipe: Path, out: Path) -> subprocess.Popen[bytes]:
     program = "import sys, pathlib, torch, training.fit; torch.set_num_threads(int(sys.argv[3]));"
     program += "training.fit.train(*map(pathlib.Path, sys.argv[1:3]))"
     arguments = [sys.executable, "-c", program, str(recipe), str(out), str(torch.get_num_threads())]
-    process = subprocess.Popen(arguments, cwd=RECIPE.parents[2])
+    process = subprocess.Popen(arguments, cwd=RECIPE.parents[2], stdout=subprocess.PIPE, start_new_session=True)
     while not (out / checkpoint.LAST).exists():
         with pytest.raises(subprocess.TimeoutExpired):  # it lives
             process.wait(0.02)
@@ -83,20 +84,50 @@ def in_another_process(recipe: Path, out: Path) -> subprocess.Popen[bytes]:
 
 def test_a_run_goes_on_to_the_same_weights_whenever_it_was_killed(recipe: Path, tmp_path: Path) -> None:
     often = changed(recipe, tmp_path / "often.toml", steps=5, decay_steps=4, checkpoint_every=1)
-    killed = in_another_process(often, tmp_path / "killed")
-    killed.kill()
-    killed.wait()
+    with in_another_process(often, tmp_path / "killed") as killed:
+        killed.kill()
     resumed = train(often, tmp_path / "killed", resume=True)
     assert_same_weights(resumed, train(often, tmp_path / "whole"))
 
 
 def test_a_run_that_is_asked_to_end_leaves_a_checkpoint_of_its_last_step(recipe: Path, tmp_path: Path) -> None:
     endless = changed(recipe, tmp_path / "endless.toml", steps=1_000_000, checkpoint_every=3)
-    asked = in_another_process(endless, tmp_path / "run")
-    asked.send_signal(signal.SIGTERM)
-    assert asked.wait() == 0
+    with in_another_process(endless, tmp_path / "run") as asked:
+        asked.send_signal(signal.SIGTERM)
+        assert asked.wait() == 0
     content = checkpoint.load(tmp_path / "run" / checkpoint.LAST)
     assert content["pairs"] == content["step"] * 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_of_a_run_leaves_a_checkpoint_too(
+    recipe: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As a terminal, systemd and batch systems send it."""
+    endless = changed(recipe, tmp_path / "endless.toml", steps=1_000_000, checkpoint_every=3, workers=2)
+    with in_another_process(endless, tmp_path / "run") as asked:
+        os.killpg(asked.pid, number)
+        assert asked.wait() == 0
+    content = checkpoint.load(tmp_path / "run" / checkpoint.LAST)
+    assert content["pairs"] == content["step"] * 4
+
+
+def test_the_workers_of_a_run_that_was_killed_end_with_it(recipe: Path, tmp_path: Path) -> None:
+    endless = changed(recipe, tmp_path / "endless.toml", steps=1_000_000, checkpoint_every=1, workers=2)
+    with in_another_process(endless, tmp_path / "run") as killed:
+        killed.kill()
+        assert killed.stdout is not None
+        assert killed.stdout.read() == b""  # whose end comes when nobody holds it any more
+
+
+def test_a_folder_that_holds_a_run_takes_no_other_one(recipe: Path, trained: Path) -> None:
+    with pytest.raises(TrainingFailed, match=r"run\d+: holds a run of 4 steps: --resume, or another --out"):
+        train(recipe, trained.parent)
+
+
+def test_a_run_needs_no_git(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert checkpoint.load(train(recipe, tmp_path / "run", steps=1))["commit"] == "unknown"
 
 
 def test_a_run_begins_with_the_averaged_weights_of_another_and_counts_its_pairs(
