@@ -49,6 +49,13 @@ def save(path: Path, content: dict[str, Any]) -> Path:
     return temporary.replace(path)
 
 
+def save_text(path: Path, text: str) -> None:
+    """Writes a text beside a checkpoint in the same way."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
 def load(path: Path) -> dict[str, Any]:
     """A checkpoint's content; tensors and plain data only, never code."""
     content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

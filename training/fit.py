@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -123,6 +123,8 @@ class _Run:
         self.learner.restore(content, step)
         self.seconds, self.pairs, self.stages = float(content["seconds"]), int(content["pairs"]), content["stages"]
         self._new_stage(step)
+        if self.judge is not None and self.judge.lacks(step):  # the run was killed while it judged them
+            self.console.print(self.judge.try_out(step, _kept(content)), highlight=False, soft_wrap=True)
         return step
 
     def _new_stage(self, step: int) -> None:
@@ -132,7 +134,9 @@ class _Run:
             self.stages.append({"from_step": step, "recipe": recipe, "commit": self.commit})
 
     def save(self, step: int) -> None:
-        """Writes the checkpoint after `step` steps, and what is kept of it at the end of an epoch."""
+        """Writes the checkpoint after `step` steps, and what is kept of it at the end of an epoch.
+
+        The checkpoint comes after the copy that is kept: whenever a run is killed, what it goes on from has its own."""
         content: dict[str, Any] = {
             "step": step,
             "pairs": self.pairs,
@@ -145,12 +149,11 @@ class _Run:
             "commit": self.commit,
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
         }
-        checkpoint.save(self.out / checkpoint.LAST, content)
-        kept = {key: value for key, value in content.items() if key not in ("network", "optimiser", "scaler")}
         if self.fit.snapshot_every and step % self.fit.snapshot_every == 0:
-            checkpoint.save(self.out / f"average-{step:08d}.pt", kept)
+            checkpoint.save(self.out / f"average-{step:08d}.pt", _kept(content))
+        checkpoint.save(self.out / checkpoint.LAST, content)
         if self.judge is not None and self.judge.wants(step):
-            self.console.print(self.judge.try_out(step, kept), highlight=False, soft_wrap=True)
+            self.console.print(self.judge.try_out(step, _kept(content)), highlight=False, soft_wrap=True)
 
     def go(self, start: int, stop: int) -> None:
         """Steps start..stop - 1."""
@@ -187,6 +190,11 @@ class _Run:
         }
         path = checkpoint.save(self.out / BAD_BATCH, {"step": step, **content})
         return TrainingFailed(f"step {step}: {error}; its batch is {path}, {checkpoint.LAST} is from before")
+
+
+def _kept(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a copy of the averaged weights holds: all that a package tells, and nothing to go on from."""
+    return {key: value for key, value in content.items() if key not in ("network", "optimiser", "scaler")}
 
 
 @contextmanager

@@ -41,6 +41,10 @@ class Judge:
         epoch, within = divmod(step, self._recipe.fit.epoch_steps)
         return within == 0 and self._judge.first_epoch <= epoch <= self._judge.last_epoch
 
+    def lacks(self, step: int) -> bool:
+        """Whether the weights after `step` steps are to be judged and have no scores yet."""
+        return self.wants(step) and all(entry["step"] != step for entry in read_scores(self._out))
+
     def try_out(self, step: int, content: Mapping[str, Any]) -> str:
         """Judges what is kept of a checkpoint; writes its boxes, its scores and, if it is the best so far, itself as
         `best-<hash>.pt`. Returns a line for the log."""
@@ -63,7 +67,7 @@ class Judge:
         best = all(entry["auc"] > judged["auc"] for judged in others)
         entry["best"] = self._keep(content) if best else None
         text = json.dumps(sorted([*others, entry], key=lambda judged: judged["step"]), indent=1)
-        (self._out / FOLDER / SCORES).write_text(text, encoding="utf-8")
+        checkpoint.save_text(self._out / FOLDER / SCORES, text)
         return (
             f"judged after step {step}: success {entry['auc']:.4f}, precision {entry['precision20']:.4f}, "
             f"{entry['frames_per_s']:.1f} frames/s, {time.perf_counter() - began:.0f} s"

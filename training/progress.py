@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
+from training import checkpoint
 from training.fit_recipe import FitRecipe, StagedFitRecipe
 from training.losses import Losses
 
@@ -35,7 +36,7 @@ class Progress(AbstractContextManager["Progress"]):
         self._writer = SummaryWriter(str(out)) if writes else None
         if self._log is not None:
             kept = [entry for entry in read_log(out) if entry["step"] <= start]
-            self._log.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+            checkpoint.save_text(self._log, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._mark = time.perf_counter()
         self._last = 0, 0.0
         self._empty()
@@ -116,8 +117,18 @@ def peak_memory_gb() -> float:
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
-    """The entries of a run's log in order; empty if there is none."""
+    """The entries of a run's log in order; empty if there is none.
+
+    A last line that a kill cut short is left out; raises ValueError for any other that is broken."""
     path = out / LOG
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    entries: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise ValueError(f"{path}, line {number}: {error}") from error
+    return entries

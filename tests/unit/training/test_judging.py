@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +13,11 @@ import pytest
 from models.networks import build
 from models.spec import ModelSpec, SpecInvalid
 from tests.unit.training.short_runs import changed
-from training import checkpoint
+from training import checkpoint, judging
 from training.evaluation.sequences import SequenceInvalid, read_boxes
 from training.fit import train
 from training.judging import read_scores
-from training.progress import read_log
+from training.progress import LOG, read_log
 from training.recipe import read_recipe
 
 
@@ -65,6 +66,59 @@ def test_epochs_are_judged_as_they_end_and_the_best_is_kept_by_its_hash(
     for step in (4, 6):
         for name in ("left", "right"):
             assert read_boxes(out / "judged" / f"{step:08d}" / f"{name}.txt").shape == (4, 4)
+
+
+class Killed(BaseException):
+    """What no code catches, as nothing catches a kill."""
+
+
+def test_what_a_kill_after_a_checkpoint_left_out_is_made_up_for(
+    short: Path, sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, out = judged(short, sequences, 1, 1), tmp_path / "run"
+
+    def kill(*arguments: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(judging, "evaluate_model", kill)
+        with pytest.raises(Killed):
+            train(recipe, out)
+    assert checkpoint.load(out / checkpoint.LAST)["step"] == 2
+    train(recipe, out, resume=True)
+    assert [entry["step"] for entry in read_scores(out)] == [2]
+    assert len(list(out.glob("best-*.pt"))) == 1
+    train(recipe, out, resume=True)  # nothing is left to do
+    assert [entry["step"] for entry in read_scores(out)] == [2]
+
+
+def test_a_kill_while_a_copy_is_kept_loses_none(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = checkpoint.save
+
+    def killed(path: Path, content: dict[str, Any]) -> Path:
+        if path.name == "average-00000004.pt":
+            raise Killed
+        return save(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save", killed)
+        with pytest.raises(Killed):
+            train(short, tmp_path / "run")
+    train(short, tmp_path / "run", resume=True)
+    kept = sorted(path.name for path in (tmp_path / "run").glob("average-*.pt"))
+    assert kept == [f"average-{step:08d}.pt" for step in (2, 4, 6)]
+
+
+def test_a_log_whose_last_line_was_cut_short_goes_on(short: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(short, out, steps=3)
+    log = out / LOG
+    log.write_text(log.read_text() + '{"step": 4, "tot')
+    train(short, out, resume=True)
+    assert [entry["step"] for entry in read_log(out)] == [3, 6]
+    log.write_text("{\n" + log.read_text())
+    with pytest.raises(ValueError, match=r"log\.jsonl, line 1: "):
+        read_log(out)
 
 
 def test_a_run_ends_with_a_report(short: Path, sequences: Path, tmp_path: Path) -> None:
