@@ -17,6 +17,8 @@ from training.datasets.tracks import DataInvalid, Track
 
 FORMAT = "lockon-pack-1"
 MANIFEST, INDEX, NAMES, CROPS = "manifest.json", "index.npz", "tracks.jsonl", "crops.lmdb"
+_KEYS = ("tracks", "stills", "crops", "sha256")
+"""What readers need of the manifest."""
 
 _environments: dict[tuple[int, Path], lmdb.Environment] = {}
 """Open files by process and path: LMDB wants each file opened once in a process, and never one that a fork brought."""
@@ -36,13 +38,22 @@ def environment(pack: Path) -> lmdb.Environment:
     """This process's read-only environment of the pack's crops."""
     key = (os.getpid(), pack.resolve())
     if key not in _environments:
-        try:
-            _environments[key] = lmdb.open(
-                str(pack / CROPS), subdir=False, readonly=True, lock=False, readahead=False, max_readers=1
-            )
-        except lmdb.Error as error:
-            raise DataInvalid(f"{pack / CROPS}: cannot be opened: {error}") from error
+        _environments[key] = opened(pack / CROPS, readonly=True, lock=False, readahead=False, max_readers=1)
     return _environments[key]
+
+
+def opened(path: Path, **options: Any) -> lmdb.Environment:
+    """An environment that is one file; raises DataInvalid if it is none, or not a whole one."""
+    try:
+        found = lmdb.open(str(path), subdir=False, **options)
+    except lmdb.Error as error:
+        raise DataInvalid(f"{path}: cannot be opened: {error}") from error
+    # The file is mapped: to touch a page that it should have and has not would kill the process (SIGBUS).
+    size, expected = path.stat().st_size, (found.info()["last_pgno"] + 1) * found.stat()["psize"]
+    if size < expected:
+        found.close()
+        raise DataInvalid(f"{path}: is cut short: {size} of {expected} bytes")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +73,11 @@ class PackedPictures:
 
     def encoded(self, number: int) -> bytes:
         """The JPEG."""
-        with environment(self.pack).begin(buffers=False) as transaction:
-            content: bytes | None = transaction.get(view_key(number))
+        try:
+            with environment(self.pack).begin(buffers=False) as transaction:
+                content: bytes | None = transaction.get(view_key(number))
+        except lmdb.Error as error:
+            raise DataInvalid(f"{self.name(number)} cannot be read: {error}") from error
         if content is None:
             raise DataInvalid(f"{self.name(number)} is missing; run `lockon data verify {self.pack}`")
         return content
@@ -102,6 +116,10 @@ def read_manifest(pack: Path) -> dict[str, Any]:
         raise DataInvalid(f"{path}: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataInvalid(f"{path}: the format is not {FORMAT}")
+    if missing := [key for key in _KEYS if key not in manifest]:
+        raise DataInvalid(f"{path}: lacks {missing[0]!r}")
+    if not isinstance(manifest["sha256"], dict) or not manifest["sha256"].keys() >= {INDEX, NAMES}:
+        raise DataInvalid(f"{path}: sha256 must have {INDEX} and {NAMES}, got {manifest['sha256']!r}")
     return manifest
 
 

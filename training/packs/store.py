@@ -12,7 +12,7 @@ import lmdb
 import orjson
 
 from training.datasets.tracks import Track
-from training.packs.reading import digest, view_key
+from training.packs.reading import digest, opened, view_key
 
 COMMIT_BYTES = 8 << 20
 """Written at once; as much work is lost by a kill."""
@@ -47,7 +47,7 @@ class Store:
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self._path = path
         size = path.stat().st_size if path.exists() else 0
-        self._environment = lmdb.open(str(path), subdir=False, map_size=max(_FIRST_MAP_BYTES, 2 * size))
+        self._environment = opened(path, map_size=max(_FIRST_MAP_BYTES, 2 * size))
         self._pending: list[tuple[bytes, bytes]] = []
         self._pending_bytes = 0
         self._open: Record | None = None
@@ -84,7 +84,7 @@ class Store:
     def after_done(self, tracks: Iterable[Track]) -> Iterator[tuple[int, Track]]:
         """The tracks, numbered, that an earlier run has not finished. Raises PackExists if the others are not the
         same as then."""
-        done = self.records[-1].ordinal if self.records else -1
+        done, count = self.records[-1].ordinal if self.records else -1, 0
         for ordinal, track in enumerate(tracks):
             if ordinal > done:
                 yield ordinal, track
@@ -93,6 +93,12 @@ class Store:
                     f"{self._path.parent}: the data changed since: track {ordinal} was {self.records[-1].name!r}, "
                     f"now it is {track.name!r}"
                 )
+            count = ordinal + 1
+        if count <= done:
+            raise PackExists(
+                f"{self._path.parent}: the data changed since: track {done} was {self.records[-1].name!r}, "
+                f"now there are {count} tracks"
+            )
 
     def add(self, ordinal: int, track: Track, crops: list[bytes | str], *, last: bool) -> None:
         """Stores crops of a track, whose boxes are those of the crops; a text says why there is none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import lmdb
 import numpy as np
 
 from training.packs.reading import digest, environment, read_index, read_manifest, view_key
@@ -14,7 +15,7 @@ def verify_pack(pack: Path, report: Callable[[int, int], None] = lambda done, to
     """What is wrong with the crops of a pack, one line each; nothing if it is whole.
 
     report: called with the number of crops that are checked and of all. Raises DataInvalid if there is no finished pack
-    or if its index is damaged."""
+    or if its index is damaged or its crops are cut short."""
     manifest, index = read_manifest(pack), read_index(pack)
     faults = [
         f"{key}: the manifest says {manifest[key]}, the index {found}"
@@ -24,15 +25,23 @@ def verify_pack(pack: Path, report: Callable[[int, int], None] = lambda done, to
     total = len(index.frames)
     with environment(pack).begin(buffers=True) as transaction:
         for number in range(total):
-            content = transaction.get(view_key(number))
-            if content is None:
-                faults.append(f"crop {number} is missing")
-            elif digest(bytes(content)) != index.digests[number]:
-                faults.append(f"crop {number} is damaged")
+            if fault := _fault(transaction, number, int(index.digests[number])):
+                faults.append(f"crop {number} {fault}")
             if number % 1000 == 0:
                 report(number, total)
     report(total, total)
     return faults
+
+
+def _fault(transaction: lmdb.Transaction, number: int, expected: int) -> str:
+    """What is wrong with a crop; empty: nothing."""
+    try:
+        content = transaction.get(view_key(number))
+    except lmdb.Error as error:
+        return f"cannot be read: {error}"
+    if content is None:
+        return "is missing"
+    return "" if digest(bytes(content)) == expected else "is damaged"
 
 
 def _counts(starts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> dict[str, int]:

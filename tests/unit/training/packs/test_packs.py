@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import mmap
 import multiprocessing
 import os
 import pickle
 import signal
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from tests import trees
 from training.datasets.catalogue import all_tracks, recognise
 from training.datasets.sources import DataSet, open_sources, read_source
 from training.datasets.tracks import DataInvalid, Track, decoded
-from training.packs import cutting, store
+from training.packs import cutting, store, writing
 from training.packs.crops import CropRule
 from training.packs.reading import CROPS, INDEX, MANIFEST, NAMES, PackedPictures, environment, read_pack, view_key
 from training.packs.store import PackExists
@@ -28,6 +30,8 @@ from training.packs.writing import Progress, write_pack
 from training.recipe import DataRecipe, SourceRecipe
 
 RULE = CropRule()
+PAGE = mmap.PAGESIZE
+"""Bytes of LMDB's, two of which begin the file."""
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +184,21 @@ def test_another_rule_other_data_and_a_finished_pack_are_refused(
         write_pack(tracks(sets), pack, RULE, ["test"])
 
 
+def test_a_stopped_pack_does_not_end_with_fewer_tracks(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "_finish", stop)
+        with pytest.raises(Stopped):
+            write_pack(tracks(sets), tmp_path, RULE, ["test"])
+    with pytest.raises(PackExists, match=r"the data changed since: track \d+ was '.*', now there are 2 tracks"):
+        write_pack(islice(tracks(sets), 2), tmp_path, RULE, ["test"])
+    assert not (tmp_path / MANIFEST).exists()
+
+
 def test_pictures_that_cannot_be_read_are_left_out_and_listed(tmp_path: Path) -> None:
     root = trees.got10k(tmp_path / "set")
     (root / "train/GOT-10k_Train_000001/00000002.jpg").write_bytes(b"no picture")
@@ -215,6 +234,47 @@ def test_damaged_and_missing_crops_are_found(sets: Path, tmp_path: Path) -> None
     assert verify_pack(tmp_path) == ["crop 2 is damaged", "crop 4 is missing"]
     with pytest.raises(DataInvalid, match="crop 4 is missing; run `lockon data verify"):
         PackedPictures(tmp_path, 15).encoded(4)
+
+
+@pytest.mark.parametrize("kept", [0, 100, 2 * PAGE, 5 * PAGE, -1])
+def test_crops_that_are_cut_short_are_found(sets: Path, tmp_path: Path, kept: int) -> None:
+    write_pack(tracks(sets), tmp_path, RULE, ["test"])
+    whole = (tmp_path / CROPS).read_bytes()
+    (tmp_path / CROPS).write_bytes(whole[:kept])
+    told = "is cut short: " if len(whole[:kept]) > PAGE else "cannot be opened: "
+    with pytest.raises(DataInvalid, match=rf"crops\.lmdb: {told}"):
+        verify_pack(tmp_path)
+    with pytest.raises(DataInvalid, match=rf"crops\.lmdb: {told}"):
+        PackedPictures(tmp_path, 15).encoded(0)
+    if kept:  # an empty file is where a pack begins
+        (tmp_path / MANIFEST).unlink()
+        with pytest.raises(DataInvalid, match=rf"crops\.lmdb: {told}"):
+            write_pack(tracks(sets), tmp_path, RULE, ["test"])
+
+
+def test_pages_that_are_none_are_faults_of_their_crops(sets: Path, tmp_path: Path) -> None:
+    write_pack(tracks(sets), tmp_path, RULE, ["test"])
+    content = bytearray((tmp_path / CROPS).read_bytes())
+    content[2 * PAGE :] = bytes(len(content) - 2 * PAGE)
+    (tmp_path / CROPS).write_bytes(content)
+    faults = verify_pack(tmp_path)
+    assert len(faults) == 15
+    assert faults[0].startswith("crop 0 cannot be read: ")
+    with pytest.raises(DataInvalid, match="crop 0 cannot be read: "):
+        PackedPictures(tmp_path, 15).encoded(0)
+
+
+@pytest.mark.parametrize(("key", "message"), [("crops", "lacks 'crops'"), ("sha256", r"sha256 must have index\.npz")])
+def test_a_manifest_without_its_keys_is_refused(key: str, message: str, sets: Path, tmp_path: Path) -> None:
+    write_pack(tracks(sets), tmp_path, RULE, ["test"])
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    manifest |= {"sha256": {}} if key == "sha256" else {}
+    if key != "sha256":
+        del manifest[key]
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    for read in (verify_pack, read_pack):
+        with pytest.raises(DataInvalid, match=rf"manifest\.json: {message}"):
+            read(tmp_path)
 
 
 def test_a_changed_index_is_found(sets: Path, tmp_path: Path) -> None:
