@@ -36,6 +36,7 @@ LAYOUTS: tuple[Layout, ...] = (
     davis.LAYOUT,
     shards.LAYOUT,
 )
+_OF_ILSVRC = (ilsvrc.VID, ilsvrc.DET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,23 @@ class Found:
 
 
 def recognise(root: Path) -> list[Found]:
-    """The data sets in `root`, or else in the folders in it. Raises DataInvalid if there is none."""
+    """The data sets in `root`, or else in the folders in it. Raises DataInvalid if there is none.
+
+    A folder holds one set, by the first layout that fits: later ones are less particular, and GOT-10k's folders of a
+    split would do for VOT. ILSVRC's two sets alone lie in one folder."""
     if not root.is_dir():
         raise DataInvalid(f"{root}: no such folder")
-    here = [Found(layout, root) for layout in LAYOUTS if layout.matches(root)]
-    found = here or [Found(layout, path) for path in subfolders(root) for layout in LAYOUTS if layout.matches(path)]
+    found = _held(root) or [held for path in subfolders(root) for held in _held(path)]
     if not found:
         titles = ", ".join(layout.title for layout in LAYOUTS)
         raise DataInvalid(f"{root}: holds none of {titles}, nor do the folders in it")
     return found
+
+
+def _held(root: Path) -> list[Found]:
+    fitting = [layout for layout in LAYOUTS if layout.matches(root)]
+    together = [layout for layout in fitting if layout in _OF_ILSVRC]
+    return [Found(layout, root) for layout in (together if fitting[:1] == together[:1] else fitting[:1])]
 
 
 def chosen_splits(found: Found, wanted: Sequence[str]) -> list[str]:

@@ -57,13 +57,15 @@ def _tracks(root: Path, split: str, name: str) -> Iterator[Track]:
     folder = _sequence_folder(_folder(root, split), name)
     truth = folder / "groundtruth.txt"
     boxes, frames = read_numbers(truth, (4,)), numbered_frames(folder)
-    hidden = None
-    if split != "test":  # whose truth is the first box alone
+    hidden, test = None, split == "test"
+    if not test:  # which has the first box alone
         absent = read_flags(folder / "absence.label", len(boxes))
         cover = read_flags(folder / "cover.label", len(boxes), largest=_ALL_VISIBLE)
         hidden = np.asarray((absent == 1) | (cover == 0))
     category = _meta(folder / "meta_info.ini").get("object_class")
-    yield sequence_track("got10k", name, folder, frames, boxes, truth=truth, hidden=hidden, category=category)
+    yield sequence_track(
+        "got10k", name, folder, frames, boxes, truth=truth, hidden=hidden, category=category, first_alone=test
+    )
 
 
 def read_tags(folder: Path, count: int) -> dict[str, NDArray[np.bool_]]:

@@ -78,6 +78,8 @@ def _vid_tracks(root: Path, split: str, name: str) -> Iterator[Track]:
     """One track for each trackid; frames without it are left out, the frame numbers tell of the gap."""
     truth, folder = root / "Annotations" / "VID" / name, root / "Data" / "VID" / name
     stems = _annotations(truth)
+    if strange := [stem for stem in stems if not stem.isdecimal()]:
+        raise DataInvalid(f"{truth / strange[0]}.xml: the name is no frame number")
     pictures = Files(folder, tuple(stem + _PICTURE for stem in stems))
     present = file_names(folder)
     if missing := [picture for picture in pictures.names if picture not in present]:

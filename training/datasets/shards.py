@@ -7,6 +7,7 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from training.datasets.tracks import PICTURE_SUFFIXES, DataInvalid, Track, has_a
 
 _Key = tuple[str, str, int]
 """Repository, video, track."""
+_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +106,61 @@ def _members(shard: Path) -> tuple[Members, list[Mapping[str, Any]]]:
                 elif suffix == ".json" and (content := tar.extractfile(member)) is not None:
                     if len(keys) != len(descriptions) + 1 or keys[-1] != key:
                         raise DataInvalid(f"{shard}: {member.name} does not follow its picture")
-                    descriptions.append(_description(shard, member.name, content.read()))
+                    descriptions.append(_description(f"{shard}: {member.name}", content.read()))
+            _require_end(shard, tar.offset)
     except tarfile.TarError as error:
-        raise DataInvalid(f"{shard}: is no uncompressed tar file: {error}") from error
+        raise DataInvalid(f"{shard}: is no uncompressed tar file, or not a whole one: {error}") from error
     return Members(shard, tuple(keys[: len(descriptions)]), tuple(spans[: len(descriptions)])), descriptions
 
 
-def _description(shard: Path, name: str, text: bytes) -> Mapping[str, Any]:
+def _require_end(shard: Path, offset: int) -> None:
+    """Raises DataInvalid unless the archive ends at this byte: tarfile takes a header that is none for its end.
+
+    An archive ends with blocks of zeros, to the end of the file."""
+    size = shard.stat().st_size
+    with shard.open("rb") as file:
+        file.seek(offset)
+        zeros = size >= offset + tarfile.BLOCKSIZE
+        while zeros and (part := file.read(_READ_BYTES)):
+            zeros = not any(part)
+    if not zeros:
+        raise DataInvalid(f"{shard}: ends at byte {offset} of {size}: what follows is damaged or missing")
+
+
+def _description(where: str, text: bytes) -> Mapping[str, Any]:
     try:
-        description: Mapping[str, Any] = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataInvalid(f"{shard}: {name}: {error}") from error
+        description: Any = json.loads(text)
+    except ValueError as error:  # no JSON, or no text
+        raise DataInvalid(f"{where}: {error}") from error
+    if not isinstance(description, dict):
+        raise DataInvalid(f"{where}: expected an object, got {description!r}")
     if missing := {"source", "kind", "video", "objects"} - set(description):
-        raise DataInvalid(f"{shard}: {name} lacks {sorted(missing)[0]!r}")
+        raise DataInvalid(f"{where} lacks {sorted(missing)[0]!r}")
+    _require(where, "frame", description.get("frame"), int, type(None))
+    _require(where, "objects", description["objects"], list)
+    needed = {"class", "box"} if description["kind"] == "still" else {"track", "class", "box"}
+    for number, found in enumerate(description["objects"]):
+        _require_object(f"{where}: objects[{number}]", found, needed)
     return description
+
+
+def _require_object(where: str, found: Any, needed: set[str]) -> None:
+    """Raises DataInvalid unless it has track, class and box of their types."""
+    if type(found) is not dict:
+        raise DataInvalid(f"{where}: expected an object, got {found!r}")
+    if missing := needed - set(found):
+        raise DataInvalid(f"{where} lacks {sorted(missing)[0]!r}")
+    _require(where, "track", found.get("track"), int, type(None))
+    _require(where, "class", found["class"], str, type(None))
+    _require(where, "box", found["box"], list)
+    if len(found["box"]) != 4 or not all(type(value) in (int, float) and isfinite(value) for value in found["box"]):
+        raise DataInvalid(f"{where}: box: expected x, y, w, h in pixels, got {found['box']!r}")
+
+
+def _require(where: str, name: str, value: object, *kinds: type) -> None:
+    if type(value) not in kinds:
+        wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise DataInvalid(f"{where}: {name}: expected {wanted}, got {value!r}")
 
 
 def _shards(root: Path) -> list[str]:

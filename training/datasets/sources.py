@@ -93,7 +93,7 @@ def read_source(root: Path, splits: Sequence[str] = ()) -> list[Track]:
     """All tracks of a pack, of shards or of a published data set.
 
     Frames of the latter are cut on the fly as `lockon data pack` cuts them: the same pairs come of a folder and of its
-    pack, only slower."""
+    pack, only slower. The pictures of shards stay as they are, so a pack of shards gives other pairs."""
     if is_pack(root):
         if splits:
             raise DataInvalid(f"{root}: a pack has no splits; they are chosen when it is made")

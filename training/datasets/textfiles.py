@@ -120,12 +120,13 @@ def sequence_track(
     polygons: NDArray[np.float64] | None = None,
     scene: str | None = None,
     category: str | None = None,
+    first_alone: bool = False,
 ) -> Track:
     """The track of a sequence with one box for each of the numbered `frames` of `folder`.
 
     truth: the file of the boxes, for messages. hidden: (N,) frames in which the set says that nothing is to be seen.
-    The first box alone is enough, as test splits have it: the other frames then have none."""
-    if len(boxes) == 1 < len(frames):
+    first_alone: one box is enough, as test splits have it whose truth is kept back: the other frames then have none."""
+    if first_alone and len(boxes) == 1 < len(frames):
         boxes = np.vstack([boxes, np.full((len(frames) - 1, 4), np.nan)])
     if len(boxes) != len(frames):
         raise DataInvalid(f"{truth}: {len(boxes)} boxes, but {folder} has {len(frames)} frames")

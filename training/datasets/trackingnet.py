@@ -42,7 +42,8 @@ def _tracks(root: Path, split: str, name: str) -> Iterator[Track]:
     # The name is a YouTube id, which may hold "_" itself, and the number of the object.
     video = f"youtube/{name.rpartition('_')[0]}"
     frames, boxes = numbered_frames(folder), read_numbers(truth, (4,))
-    yield sequence_track("trackingnet", name, folder, frames, boxes, truth=truth, scene=video)
+    first_alone = split == "test"
+    yield sequence_track("trackingnet", name, folder, frames, boxes, truth=truth, scene=video, first_alone=first_alone)
 
 
 LAYOUT = Layout(

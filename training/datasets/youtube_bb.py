@@ -10,7 +10,8 @@ import gzip
 from array import array
 from collections import defaultdict
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def _track(
     if len(rows) == 0:
         return None
     table, pictures = table[rows], Files(folder, tuple(names[row] for row in rows))
-    width, height = picture_size(pictures, 0)
+    width, height = _size(pictures)
     x0, x1, y0, y1 = table[:, 1:5].T
     boxes = np.stack([x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height], axis=1)
     here = table[:, 5] > 0
@@ -97,6 +98,15 @@ def _track(
     name, scene = "/".join(key), f"youtube/{youtube}"
     visible = has_area(boxes) & (table[:, 1:5] >= 0).all(axis=1)
     return Track("youtube_bb", name, scene, what, pictures, np.arange(len(rows)), seconds, boxes, visible)
+
+
+def _size(pictures: Files) -> tuple[float, float]:
+    """Width and height of the first frame that can be read: what was fetched may hold empty files. NaN if there is
+    none, so that the track has no boxes: it is packed nowhere, and `check` says so."""
+    for number in range(len(pictures)):
+        with suppress(DataInvalid):
+            return picture_size(pictures, number)
+    return nan, nan
 
 
 LAYOUT = Layout(

@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from tests import trees
-from training.datasets.catalogue import LAYOUTS
+from training.datasets.catalogue import LAYOUTS, Found
+from training.datasets.checking import check
 from training.datasets.tracks import DataInvalid
 
 VIDEO = "ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000"
@@ -40,6 +42,7 @@ SEQUENCES = {
     "davis": Sequence("davis", "2017-train", "bear"),
 }
 VID_XML = f"Annotations/VID/train/{VIDEO}/000001.xml"
+VID_COPY = f"Annotations/VID/train/{VIDEO}/000000 (copy).xml"
 
 
 @pytest.mark.parametrize(
@@ -53,12 +56,18 @@ VID_XML = f"Annotations/VID/train/{VIDEO}/000001.xml"
         ("got10k", f"{GOT10K}/cover.label", "8\n8\n9\n8\n8\n", r"cover\.label, line 3: '9' is none of 0\.\.8"),
         ("got10k", f"{GOT10K}/absence.label", "0\n", "1 flags for 5 frames"),
         ("got10k", f"{GOT10K}/00000003.jpg", None, "5 boxes, but .* has 4 frames"),
+        ("got10k", f"{GOT10K}/groundtruth.txt", "1,2,3,4\n", "1 flags for 5 frames|5 flags for 1 frames"),
+        ("trackingnet", "TRAIN_0/anno/-a_b_0.txt", "1,2,3,4\n", "1 boxes, but .* has 11 frames"),
+        ("lasot", f"{LASOT}/groundtruth.txt", "1,2,3,4\n", "4 flags for 1 frames"),
+        ("uav123", "anno/UAV123/person8_2.txt", "1,2,3,4\n", "1 boxes, but .* frames"),
+        ("vot", "ants3/groundtruth.txt", "1,2,3,4\n", "1 boxes, but .* has 3 frames"),
         ("trackingnet", "TRAIN_0/anno/-a_b_0.txt", "1,2,3\n", "line 1: expected 4 numbers, got 3"),
         ("trackingnet", "TRAIN_0/frames/-a_b_0/00.jpg", "", "frame 0 is there twice"),
         ("lasot", f"{LASOT}/out_of_view.txt", "0,0,2,0", r"line 1: '2' is none of 0\.\.1"),
         ("vid", VID_XML, "<annotation>\n<object>\n", r"000001\.xml, line 3"),
         ("vid", VID_XML, "<annotation><object><bndbox/></object></annotation>", "object 1 has no sound bndbox"),
         ("vid", VID_XML, "<!DOCTYPE a>\n<annotation/>", "document type"),
+        ("vid", VID_COPY, "<annotation/>", r"000000 \(copy\)\.xml: the name is no frame number"),
         ("vid", f"Data/VID/train/{VIDEO}/000002.JPEG", None, r"000002\.JPEG: is missing \(1 of 5"),
         ("coco", COCO, '{"images": [],\n"annotations": }', "line 2"),
         ("coco", COCO, '{"images": []}', "lacks 'annotations'"),
@@ -100,6 +109,25 @@ def test_a_missing_sequence_is_named(missing: Sequence, tmp_path: Path) -> None:
     root = trees.TREES[missing.layout](tmp_path)
     with pytest.raises(DataInvalid, match=rf"{Path(missing.name).name}: is missing"):
         read(root, missing)
+
+
+def test_empty_frames_of_youtube_bb_cost_no_more_than_themselves(tmp_path: Path) -> None:
+    root = trees.youtube_bb(tmp_path)
+    sequence = Sequence("youtube_bb", "train", "yt_bb_detection_train")
+    (layout,) = (layout for layout in LAYOUTS if layout.name == "youtube_bb")
+    whole, other = layout.tracks(root, *sequence[1:])
+    frames = sorted((root / "yt_bb_detection_train/3").glob("*_3_0.jpg"))
+    trees.text(frames[0], "")
+    first, second = layout.tracks(root, *sequence[1:])
+    np.testing.assert_array_equal(first.boxes, whole.boxes)
+    np.testing.assert_array_equal(second.boxes, other.boxes)
+    for frame in frames:
+        trees.text(frame, "")
+    first, second = layout.tracks(root, *sequence[1:])
+    assert not first.visible.any()
+    np.testing.assert_array_equal(second.boxes, other.boxes)
+    (report, *_) = check(Found(layout, root))
+    assert any("is visible in no frame" in problem for problem in report.problems)
 
 
 def test_a_broken_row_of_youtube_bb_is_named(tmp_path: Path) -> None:

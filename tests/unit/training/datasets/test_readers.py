@@ -60,6 +60,14 @@ def test_a_folder_of_something_else_is_refused_with_what_is_known(tmp_path: Path
         recognise(tmp_path / "b")
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_first_layout_that_fits_a_folder_has_it(split: str, tmp_path: Path) -> None:
+    """A split's folder of GOT-10k would do for VOT as well."""
+    found = only(trees.got10k(tmp_path) / split)
+    assert found.layout.name == "got10k"
+    assert found.layout.present(found.root) == [split]
+
+
 def test_names_of_layouts_are_unique_and_training_splits_exist() -> None:
     assert len({layout.name for layout in LAYOUTS}) == len(LAYOUTS)
     for layout in LAYOUTS:
