@@ -7,6 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 from models.spec import SpecInvalid, spec_from_mapping
+from training.limits import require_at_least, require_shares
+
+_SHARES = (
+    "low_resolution_share", "background_share", "transplant_share", "grey_share", "blur_share", "distractor_share",
+    "occluder_share", "flip_share", "deformed_share",
+)  # fmt: skip
+_AMOUNTS = ("shift", "scale", "aspect", "template_jitter", "colour", "rotation", "noise")
 
 
 class Motion(StrEnum):
@@ -51,6 +58,12 @@ class AugmentRecipe:
     deformed_share: float = 0.0
     """Targets of mixed motion whose shape and angle change three times as much as those of others."""
 
+    def __post_init__(self) -> None:
+        require_shares(self, "augment", _SHARES)
+        require_at_least(0, self, "augment", _AMOUNTS)
+        if self.low_resolution_share:
+            require_at_least(1, self, "augment", ("low_resolution_factor",))
+
 
 class Published(StrEnum):
     """Code bases whose crops and disturbances can be had exactly."""
@@ -89,6 +102,9 @@ class PysotAugment:
     template: PysotDisturbance
     search: PysotDisturbance
 
+    def __post_init__(self) -> None:
+        require_shares(self, "augment", ("grey_share",))
+
 
 @dataclass(frozen=True, slots=True)
 class VideoAnalystAugment:
@@ -101,6 +117,9 @@ class VideoAnalystAugment:
     """The target is between 1 / (1 + scale) and 1 + scale times smaller in its search crop than it would be."""
     template_shift: float
     template_scale: float
+
+    def __post_init__(self) -> None:
+        require_at_least(0, self, "augment", ("shift", "scale", "template_shift", "template_scale"))
 
 
 Augmentation = AugmentRecipe | PysotAugment | VideoAnalystAugment

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.importing.checkpoints import CheckpointInvalid
+
 LAST = "last.pt"
+_KEPT = ("step", "pairs", "seconds", "average", "recipe", "stages", "commit", "device")
+_RESUMABLE = ("network", "optimiser")
 
 
 class Average:
@@ -56,7 +62,21 @@ def save_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """A checkpoint's content; tensors and plain data only, never code."""
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return content
+def load(path: Path, *, resumable: bool = False) -> dict[str, Any]:
+    """A checkpoint's content; tensors and plain data only, never code.
+
+    resumable: with the network and the optimiser, which copies of the averaged weights lack. Raises CheckpointInvalid
+    for any other file and one that was cut short."""
+    with path.open("rb") as file:
+        # torch tells of what is no archive in as many ways as there are files.
+        if not zipfile.is_zipfile(file):
+            raise CheckpointInvalid(f"{path}: is no checkpoint of a training run, or not a whole one")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, ValueError, LookupError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointInvalid(f"{path}: is no checkpoint of a training run, or not a whole one") from error
+    keys = (*_KEPT, *_RESUMABLE) if resumable else _KEPT
+    missing = [key for key in keys if key not in content] if isinstance(content, dict) else keys
+    if missing:
+        raise CheckpointInvalid(f"{path}: is no checkpoint of a training run: it lacks {missing[0]!r}")
+    return dict(content)

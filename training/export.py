@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from models.networks import build
 from models.networks.exporting import Example, largest_difference, write_graphs
@@ -67,9 +67,13 @@ def export(
     frames: a folder of pictures that the crops of the check are cut from; made-up crops without it. scores: what
     `lockon evaluate` measured, for the manifest. recipe: a recipe of the same network whose loop and presence constants
     replace those of the checkpoint (they are tuned after training).
-    Raises ExportFailed if a graph differs from torch by more than rounding, or the recipe is of another network."""
+    Raises ExportFailed if a graph differs from torch by more than rounding, or a checkpoint or the recipe is of another
+    network, and CheckpointInvalid for other files."""
     content = checkpoint.load(source)
     others = [checkpoint.load(path) for path in mean_with]
+    for path, other in zip(mean_with, others, strict=True):
+        if _shapes(other["average"]) != _shapes(content["average"]):
+            raise ExportFailed(f"{path}: holds weights of another network than {source}")
     weights = checkpoint.mean_weights([each["average"] for each in (*others, content)])
     name = content["recipe"]["name"]
     spec = ModelSpec.from_json(content["recipe"]["model"])
@@ -85,6 +89,10 @@ def export(
         files[WEIGHTS] = save({key: value.contiguous() for key, value in network.state_dict().items()})
         files[MODEL_CARD] = model_card.text(name, spec, origin, scores or {}).encode()
         return Exported(write_package(out, name, spec, files, origin, scores or {}), differences)
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in weights.items()}
 
 
 def export_package(

@@ -63,7 +63,7 @@ def _begun(recipe: Recipe, out: Path, share: Share, *, resume: bool) -> tuple[_R
 def _held(out: Path, share: Share, *, resume: bool) -> dict[str, Any] | None:
     """The last checkpoint in the folder; None if there is none, in all processes."""
     path = out / checkpoint.LAST
-    content = checkpoint.load(path) if path.exists() else None
+    content = checkpoint.load(path, resumable=True) if path.exists() else None
     steps = every_process(0 if content is None else int(content["step"]), share.device)
     if len(set(steps)) > 1:
         found = ", ".join(map(str, steps))
@@ -103,10 +103,10 @@ class _Run:
         """Takes the first weights; returns 0, the number of steps done."""
         start = Path(os.path.expandvars(self.fit.start))
         if self.fit.start and start.is_dir():
-            self.network.load_state_dict(load_file(read_package(start).file(WEIGHTS)))
+            self._take(load_file(read_package(start).file(WEIGHTS)), start)
         elif self.fit.start:
             content = checkpoint.load(start)
-            self.network.load_state_dict(content["average"])
+            self._take(content["average"], start)
             self.seconds, self.pairs, self.stages = float(content["seconds"]), int(content["pairs"]), content["stages"]
         else:
             self.console.print(self.task.take_first_weights(), highlight=False, soft_wrap=True)
@@ -116,16 +116,27 @@ class _Run:
 
     def restore(self, content: dict[str, Any]) -> int:
         """Goes on from a checkpoint; returns the number of steps it has done."""
-        step = int(content["step"])
-        self.network.load_state_dict(content["network"])
+        step, path = int(content["step"]), self.out / checkpoint.LAST
+        self._take(content["network"], path)
         self.average = checkpoint.Average(self.network, self.fit.ema_decay)
         self.average.state = {key: value.to(self.device) for key, value in content["average"].items()}
-        self.learner.restore(content, step)
+        try:
+            self.learner.restore(content, step)
+        except ValueError as error:
+            raise TrainingFailed(f"{path}: does not fit the groups that the recipe lets learn: {error}") from error
         self.seconds, self.pairs, self.stages = float(content["seconds"]), int(content["pairs"]), content["stages"]
         self._new_stage(step)
         if self.judge is not None and self.judge.lacks(step):  # the run was killed while it judged them
             self.console.print(self.judge.try_out(step, _kept(content)), highlight=False, soft_wrap=True)
         return step
+
+    def _take(self, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+        """Fills the network; raises TrainingFailed for weights of another one."""
+        try:
+            self.network.load_state_dict(weights)
+        except RuntimeError as error:  # a line for each tensor
+            own = self.recipe.model.network
+            raise TrainingFailed(f"{path}: holds weights of another network than the recipe's, {own}") from error
 
     def _new_stage(self, step: int) -> None:
         """Notes where the configuration changed: a checkpoint tells everything that made it."""

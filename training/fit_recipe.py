@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.spec import SpecInvalid
+from training.limits import require_at_least, require_shares
+
+_COUNTS = ("batch", "accumulate", "checkpoint_every")
+_FIT_AMOUNTS = (
+    "seed", "workers", "learning_rate", "backbone_rate", "frozen_steps", "warmup_steps", "decay_steps", "weight_decay",
+    "gradient_clip", "score_weight", "box_weight", "snapshot_every",
+)  # fmt: skip
 
 
 class Precision(StrEnum):
@@ -69,7 +76,10 @@ class FitRecipe:
     """For networks that begin as a thinned copy of a larger one."""
 
     def __post_init__(self) -> None:
-        if self.accumulate < 1 or self.batch % self.accumulate:
+        require_at_least(1, self, "fit", (*_COUNTS, "steps"))
+        require_at_least(0, self, "fit", _FIT_AMOUNTS)
+        require_shares(self, "fit", ("ema_decay",))
+        if self.batch % self.accumulate:
             raise SpecInvalid(f"accumulate must divide batch: {self.accumulate}, {self.batch}")
         if self.warmup_steps + self.decay_steps > self.steps:
             raise SpecInvalid(f"warmup_steps and decay_steps must fit into steps: {self}")
@@ -154,6 +164,10 @@ class LossRecipe:
     decay_frames: float = 0.0
     """A pair d frames apart weighs exp(-d / decay_frames); 0: all weigh the same."""
 
+    def __post_init__(self) -> None:
+        require_at_least(0, self, "fit.loss", ("box_weight", "decay_frames"))
+        require_shares(self, "fit.loss", ("target_weight",))
+
 
 @dataclass(frozen=True, slots=True)
 class StagedFitRecipe:
@@ -192,12 +206,13 @@ class StagedFitRecipe:
     checkpoint_every: int
 
     def __post_init__(self) -> None:
-        if self.accumulate < 1 or self.batch % self.accumulate:
+        require_at_least(1, self, "fit", (*_COUNTS, "search_size"))
+        require_at_least(0, self, "fit", ("seed", "workers", "weight_decay", "gradient_clip", "gradient_factor"))
+        require_shares(self, "fit", ("momentum", "ema_decay"))
+        if self.batch % self.accumulate:
             raise SpecInvalid(f"accumulate must divide batch: {self.accumulate}, {self.batch}")
         if self.epoch_pairs < self.batch or not self.phases or not self.groups:
             raise SpecInvalid(f"an epoch has a batch at least, and there are phases and groups: {self}")
-        if not 0 <= self.loss.target_weight <= 1:
-            raise SpecInvalid(f"loss.target_weight must be in 0..1: {self.loss}")
 
     @property
     def epoch_steps(self) -> int:

@@ -20,6 +20,7 @@ from training.augment_recipe import (
     augmentation,
 )
 from training.fit_recipe import FitRecipe, JudgeRecipe, Precision, StagedFitRecipe
+from training.limits import require_at_least, require_shares
 
 __all__ = [
     "AugmentRecipe", "Augmentation", "DataRecipe", "FitRecipe", "JudgeRecipe", "Motion", "Precision", "PysotAugment",
@@ -68,6 +69,8 @@ class DataRecipe:
     def __post_init__(self) -> None:
         if not self.sources:
             raise SpecInvalid("data.sources: name at least one")
+        require_at_least(0, self, "data", ("min_side", "source_power", "largest_aspect"))
+        require_shares(self, "data", ("track_share", "negative_share", "same_class_share"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,10 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file; raises models.spec.SpecInvalid naming the key that is wrong."""
     where = path.name
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecInvalid(f"{path}: is no TOML file: {error}") from error
     parts = {field.name for field in fields(Recipe)}
     if unknown := sorted(set(data) - parts):
         raise SpecInvalid(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(parts))}")

@@ -90,6 +90,10 @@ def test_show_draws_the_augmented_pairs_of_a_recipe(tmp_path: Path) -> None:
     assert picture.shape[1] == 6 * (112 + 224 + 12)
     broken = trees.text(tmp_path / "broken.toml", "[data]\n")
     assert run("show", broken, "--out", sheet).exit_code == 1
+    picture_file = next((tmp_path / "got10k").rglob("*.jpg"))
+    result = run("show", picture_file, "--out", sheet)
+    assert result.exit_code == 1
+    assert f"{picture_file.name}: is no TOML file" in result.output
 
 
 def test_show_refuses_a_name_that_is_no_picture(tmp_path: Path) -> None:

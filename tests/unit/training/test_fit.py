@@ -170,7 +170,7 @@ def test_numbers_that_are_none_end_the_run_and_their_batch_is_kept(recipe: Path,
     broken = changed(recipe, tmp_path / "broken.toml", start=f'"{poisoned}"')
     with pytest.raises(TrainingFailed, match=r"step 0: the loss is nan; its batch is .*bad-batch\.pt"):
         train(broken, tmp_path / "run")
-    batch = checkpoint.load(tmp_path / "run" / "bad-batch.pt")
+    batch = torch.load(tmp_path / "run" / "bad-batch.pt")
     assert batch["step"] == 0
     assert batch["searches"].shape == (4, 224, 224, 3)
     assert batch["boxes"].shape == (4, 4)
