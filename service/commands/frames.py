@@ -39,11 +39,25 @@ def open_source(text: str) -> Source:
     return _capture(str(path), str(path))
 
 
-def _folder(path: Path) -> Source:
-    from training.evaluation.sequences import FRAME_FOLDER, frame_paths, read_frame
+def source_files(text: str) -> list[Path]:
+    """The files that the source is read from; none for a camera."""
+    if text.isdecimal():
+        return []
+    path = Path(text)
+    return _frame_files(path) if path.is_dir() else [path]
+
+
+def _frame_files(path: Path) -> list[Path]:
+    from training.evaluation.sequences import FRAME_FOLDER, frame_paths
 
     # A sequence of an evaluation keeps its frames one level down.
-    paths = frame_paths(path / FRAME_FOLDER if (path / FRAME_FOLDER).is_dir() else path)
+    return frame_paths(path / FRAME_FOLDER if (path / FRAME_FOLDER).is_dir() else path)
+
+
+def _folder(path: Path) -> Source:
+    from training.evaluation.sequences import read_frame
+
+    paths = _frame_files(path)
     return Source(map(read_frame, paths), len(paths), FOLDER_FPS)
 
 

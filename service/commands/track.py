@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -65,12 +65,13 @@ def track(
     silence_opencv()
     from models.package import DEFAULT_MODEL, PackageInvalid, load_tracker
     from models.target import TargetInvalid
-    from service.commands.frames import open_source
+    from service.commands.frames import open_source, source_files
     from service.commands.selection import parsed_box
     from training.evaluation.sequences import SequenceInvalid
 
     first_box = None if box is None else parsed_box(box)
     with reported(PackageInvalid, TargetInvalid, SequenceInvalid), contextlib.ExitStack() as stack:
+        _require_other_files(source_files(source), out, json_path)
         tracker = load_tracker(model or DEFAULT_MODEL)
         opened = open_source(source)
         sinks = _sinks(stack, out, json_path, opened.fps)
@@ -121,6 +122,20 @@ def _shown(source: Source) -> Iterator[ByteArray]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         remaining = None if source.count is None else source.count - 1
         yield from progress.track(source.frames, total=remaining)
+
+
+def _require_other_files(sources: Sequence[Path], out: Path | None, json_path: Path | None) -> None:
+    """Raises CommandFailed for an output that would overwrite what is read, or the other output."""
+    for option, path in (("--out", out), ("--json", json_path)):
+        if path is not None and any(_is_same(path, source) for source in sources):
+            raise CommandFailed(f"{path}: {option} would overwrite the source; give another name")
+    if out is not None and json_path is not None and _is_same(out, json_path):
+        raise CommandFailed(f"{out}: --out and --json name the same file; give another name to one of them")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether both are one file, also by links, or would be if they existed."""
+    return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
 def _sinks(stack: contextlib.ExitStack, out: Path | None, json_path: Path | None, fps: float) -> list[Sink]:

@@ -174,6 +174,29 @@ def test_track_with_a_wrong_usage_ends_with_2(sequences: Path, arguments: tuple[
     assert lockon("track", sequences / "ant", "--model", "dummy", *arguments).returncode == 2
 
 
+@pytest.mark.parametrize("option", ["--out", "--json"])
+@pytest.mark.parametrize("spelled", ["video.mp4", "folder/../video.mp4", "linked.mp4"])
+def test_track_never_overwrites_its_source(tmp_path: Path, option: str, spelled: str) -> None:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"of some worth")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "linked.mp4").hardlink_to(video)
+    written = ("track", video, "--box", FIRST_BOX, "--model", "dummy", option, tmp_path / spelled)
+    assert_one_line_error(lockon(*written), spelled, option, "overwrite the source")
+    assert video.read_bytes() == b"of some worth"
+
+
+def test_track_overwrites_no_image_of_its_source_and_writes_two_files(sequences: Path, tmp_path: Path) -> None:
+    arguments = ("track", sequences / "ant", "--box", FIRST_BOX, "--model", "dummy")
+    image = next((sequences / "ant" / "img").iterdir())
+    before = image.read_bytes()
+    assert_one_line_error(lockon(*arguments, "--json", image), str(image), "overwrite the source")
+    assert image.read_bytes() == before
+    same = tmp_path / "same.mp4"
+    assert_one_line_error(lockon(*arguments, "--json", same, "--out", same), str(same), "the same file")
+    assert not same.exists()
+
+
 def test_track_refuses_to_write_frames_of_several_sizes_as_one_video(tmp_path: Path) -> None:
     folder = DRAWING.write_sequence(tmp_path / "square", 3)
     cv2.imwrite(str(folder / "img" / "00000003.png"), np.zeros((90, 90, 3), np.uint8))
