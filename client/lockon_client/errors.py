@@ -74,7 +74,7 @@ class TargetRefused(LockonError):
 
 
 class AnswerTimeout(LockonError, TimeoutError):
-    """Nothing came back in time."""
+    """Nothing came back in time; what was asked for may be done all the same."""
 
 
 # Close codes of the protocol: the error, and words for when the server gave no reason text.

@@ -136,7 +136,8 @@ def _text(message: Mapping[str, Any]) -> str:
 class FrameWindow:
     """Numbers the frames and knows which of them have no answer yet: never more than `size`, the server's credit.
 
-    A place is free again once the result was read, so results waiting for a slow reader are bounded as well.
+    A place is free again once the result was read, so results waiting for a slow reader are bounded as well. Each
+    operation that waits for its answer finds places beyond those taken when it began.
     """
 
     def __init__(self, size: int) -> None:
@@ -144,17 +145,27 @@ class FrameWindow:
         self._last = 0
         self._unanswered: list[int] = []
         self._unread = 0
+        self._places_for: dict[str, int] = {}
 
     @property
     def unanswered(self) -> int:
         """How many frames are out without an answer."""
         return len(self._unanswered)
 
-    def has_room(self, waiting_operations: int, given_up: int = 0) -> bool:
+    def has_room(self, given_up: int = 0) -> bool:
         """Whether one more frame may be sent; `given_up` are the unanswered ones that nobody waits for any more."""
         under_way = len(self._unanswered) - given_up
-        unread = self._unread - (_WINDOW_FOR_OPERATIONS if waiting_operations else 0)
-        return under_way < self.size and under_way + unread < self.size
+        places = max([self.size, *self._places_for.values()])
+        return under_way < self.size and under_way + self._unread < places
+
+    def operation_begins(self, op: str) -> None:
+        """Notes that an operation waits, while its caller reads no results."""
+        taken = max(self.size, len(self._unanswered) + self._unread)
+        self._places_for[op] = taken + _WINDOW_FOR_OPERATIONS
+
+    def operation_ends(self, op: str) -> None:
+        """Notes that an operation waits no more."""
+        self._places_for.pop(op, None)
 
     def sent(self) -> int:
         """The number for the frame that is sent now, 1 for the first one."""

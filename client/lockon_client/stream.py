@@ -49,7 +49,7 @@ class Track:
         self._window = protocol.FrameWindow(self._places(link.welcome.credit))
         self._windows = Windows(wanted=send_window)
         self._feed = Feed(self._changes, every=every, fps=fps)
-        self._results: deque[Result] = deque()  # never longer than the window
+        self._results: deque[Result] = deque()  # never longer than the window grows by operations in one step
         self._acks: dict[str, asyncio.Future[Ack]] = {}
         self._unacknowledged: dict[str, str] = {}
         self._unanswered: dict[int, bytes] = {}  # never more than the window: every frame counts, so they go out again
@@ -98,7 +98,7 @@ class Track:
     ) -> Ack:
         """Follows one more target. `box` was seen in the frame of result `on_seq`; None means the next frame.
 
-        Raises TargetRefused with the server's reason.
+        Raises TargetRefused with the server's reason. After AnswerTimeout it may take effect all the same.
         """
         return await self._operate("target.add", _placed(box, id, on_seq, label))
 
@@ -178,7 +178,7 @@ class Track:
         def known() -> bool:
             if not self._feed.waiting:
                 return self._feed.exhausted
-            return self._window.has_room(len(self._acks), given_up)
+            return self._window.has_room(given_up)
 
         while not known():
             try:
@@ -193,6 +193,7 @@ class Track:
         self._operations += 1
         op = f"op{self._operations}"
         waiting = self._acks[op] = asyncio.get_running_loop().create_future()
+        self._window.operation_begins(op)
         self._changes.tell()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -205,6 +206,7 @@ class Track:
             raise AnswerTimeout(f"no answer to {kind} within {self._timeout_s:g} s; are frames being sent?") from error
         finally:
             del self._acks[op]
+            self._window.operation_ends(op)
             self._unacknowledged.pop(op, None)
         if not ack.ok:
             raise TargetRefused(ack.detail or ack.code, ack.code)

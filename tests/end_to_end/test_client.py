@@ -66,6 +66,18 @@ async def test_targets_come_and_go_while_results_run(server: RunningServer) -> N
     assert max(counts) == 2
 
 
+async def test_several_operations_in_one_step_of_a_recording_are_all_answered(server: RunningServer) -> None:
+    async with lockon_client.track(server.ws, targets={"one": FIRST}, every=True, timeout_s=5) as t:
+        results: list[lockon_client.Result] = []
+        async for result in t.results(FRAMES * 4):
+            results.append(result)
+            if result.seq == 1:
+                for name in ("two", "three", "four"):
+                    await t.add(FIRST, id=name)
+    assert [result.seq for result in results] == list(range(1, len(FRAMES) * 4 + 1))
+    assert [target.id for target in results[-1].targets] == ["one", "two", "three", "four"]
+
+
 @pytest.mark.parametrize("every", [True, False])
 async def test_a_box_outside_the_first_frame_is_refused_with_the_reason(server: RunningServer, every: bool) -> None:
     targets = {"in": FIRST, "out": (900, 900, 40, 40)}

@@ -101,20 +101,46 @@ def test_what_breaks_the_protocol_closes_the_stream(text: str) -> None:
 def test_the_window_opens_when_results_are_read_and_passes_over_dropped_frames() -> None:
     window = protocol.FrameWindow(2)
     assert [window.sent(), window.sent()] == [1, 2]
-    assert not window.has_room(0)
-    assert not window.has_room(1), "the server's credit holds for frames of which an operation waits for one, too"
-    assert window.has_room(0, given_up=1)
+    assert not window.has_room()
+    assert window.has_room(given_up=1)
     assert window.answered(2) == (1,)
     assert window.unanswered == 0
-    assert window.has_room(0)
+    assert window.has_room()
     assert not window.expects(1)
     window.sent()
-    assert not window.has_room(0), "one result is unread and one frame unanswered"
-    assert window.has_room(1), "results that nobody reads hold no operation back"
+    assert not window.has_room(), "one result is unread and one frame unanswered"
     window.read()
-    assert window.has_room(0)
+    assert window.has_room()
     window.refused(3)
     assert window.unanswered == 0
+
+
+def test_results_that_nobody_reads_hold_no_operation_back_however_many_come_in_a_row() -> None:
+    window = protocol.FrameWindow(2)
+    for _ in range(2):
+        window.answered(window.sent())
+    for op in ("op1", "op2", "op3"):
+        assert not window.has_room()
+        window.operation_begins(op)
+        for _ in range(2):
+            assert window.has_room(), op
+            window.answered(window.sent())
+        assert not window.has_room(), "results must not pile up without end"
+        window.operation_ends(op)
+    for _ in range(6):
+        window.read()
+    assert not window.has_room()
+    window.read()
+    assert window.has_room()
+
+
+def test_an_operation_leaves_the_credit_of_the_server_as_it_is() -> None:
+    window = protocol.FrameWindow(2)
+    assert [window.sent(), window.sent()] == [1, 2]
+    window.operation_begins("op1")
+    assert not window.has_room()
+    window.answered(1)
+    assert window.has_room()
 
 
 def test_the_window_is_as_large_as_the_server_says_and_forgets_what_gets_no_result() -> None:
@@ -122,9 +148,9 @@ def test_the_window_is_as_large_as_the_server_says_and_forgets_what_gets_no_resu
     assert [window.sent() for _ in range(4)] == [1, 2, 3, 4]
     window.size = 2
     window.done(2)
-    assert (window.unanswered, window.has_room(0)) == (2, False)
+    assert (window.unanswered, window.has_room()) == (2, False)
     window.size = 3
-    assert window.has_room(0)
+    assert window.has_room()
 
 
 def test_credit_comes_with_the_welcome_and_alone() -> None:
