@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
+from models.geometry import Box
 from service.api.bodies import read_bytes
 from service.api.credentials import StreamCaller
 from service.api.locating import ELSEWHERE, located
@@ -95,17 +98,14 @@ async def follow_frame(
     session.attach(outbox, perf_counter(), epoch=session.epoch)
     session.go_on(None)
     try:
-        async with asyncio.timeout(registry.limits.send_timeout_s):
-            if operation is not None:
-                session.operate(operation, perf_counter())
-            session.receive(_message(data, query.seq, session.last_seq), perf_counter())
-            return JSONResponse(await _result(outbox, session))
+        with _asked(session, operation):
+            async with asyncio.timeout(registry.limits.send_timeout_s):
+                session.receive(_message(data, query.seq, session.last_seq), perf_counter())
+                return JSONResponse(await _result(outbox, session))
     except TimeoutError as error:
         detail = f"no result after {registry.limits.send_timeout_s:g} s"
         raise Problem("deadline-exceeded", detail) from error
     finally:
-        if operation is not None:  # the next request says anew what is to be followed
-            session.withdraw(operation.op)
         if session.outbox is outbox:
             session.detach(perf_counter())
 
@@ -119,6 +119,22 @@ def _operation(query: FrameQuery, session: Session) -> TargetAdd | TargetUpdate 
     if query.target is not None and query.target in session.followed:
         return TargetUpdate(type="target.update", op=op, id=query.target, box=box)
     return TargetAdd(type="target.add", op=op, id=query.target, box=box)
+
+
+@contextmanager
+def _asked(session: Session, operation: TargetAdd | TargetUpdate | None) -> Iterator[None]:
+    """Has the session follow what a request names. What has not come to that in the end is taken back: the next request
+    says anew what is to be followed."""
+    if operation is None:
+        yield
+        return
+    with session.following.operations.placed(operation.id, Box(*operation.box)) as is_placed:
+        if not is_placed:
+            session.operate(operation, perf_counter())
+        try:
+            yield
+        finally:
+            session.withdraw(operation.op)
 
 
 def _message(data: bytes, seq: int | None, last_seq: int) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from models.geometry import Box
 from models.presence import State
@@ -90,6 +91,22 @@ class Operations:
     def withdraw(self, op: str) -> None:
         """Forgets an operation that has not been worked off: whoever asked for it has been told that it failed."""
         self._pending = [waiting for waiting in self._pending if waiting.op != op]
+
+    @contextmanager
+    def placed(self, target_id: str | None, box: Box) -> Iterator[bool]:
+        """Meanwhile a target that no operation asked for, and that still waits for its frame, is to start at that box
+        of the next one. False if there is none of that id."""
+        orders = (order for order in self._pending if isinstance(order, StartOrder) and order.op is None)
+        order = next((order for order in orders if order.starts[0].followed.id == target_id), None)
+        if order is None:
+            yield False
+            return
+        (start,) = order.starts
+        order.starts = [replace(start, box=box, seq=None, frame=None, pointer="/box", follows_next=True)]
+        try:
+            yield True
+        finally:
+            order.starts = [start]  # of use only if it waits on, as after a damaged frame
 
     def answer(self, answer: Answer) -> None:
         """Says what an order came to: an ack, which is remembered in case the operation is repeated, or for the targets

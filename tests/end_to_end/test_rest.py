@@ -71,6 +71,27 @@ async def test_what_a_refused_frame_was_to_start_is_not_started_by_the_next_one(
     assert len(good.json()["targets"]) == 1
 
 
+async def test_a_target_that_waits_for_its_first_frame_starts_where_that_frame_says(http: httpx.AsyncClient) -> None:
+    created = {"id": "cup", "label": "Cup", "box": [8, 8, 20, 20]}
+    address = f"/v1/sessions/{(await made(http, targets=[created, created | {'id': 'jug'}]))['id']}/frames"
+    query = {"box": BOX, "target": "cup"}
+    assert problem(await http.post(address, params=query, content=DRAWING.jpeg(0)[:-99])) == (422, "image-undecodable")
+    answer = await http.post(address, params=query, content=DRAWING.jpeg(0))
+    boxes = {target["id"]: target["box"] for target in answer.json()["targets"]}
+    assert boxes == {"cup": FIRST, "jug": [8, 8, 20, 20]}
+    following = (await http.post(address, content=DRAWING.jpeg(1))).json()
+    (cup,) = [target for target in following["targets"] if target["id"] == "cup"]
+    assert cup["box"] == pytest.approx(DRAWING.box(1).xywh(), abs=2)
+
+
+async def test_the_box_of_a_refused_frame_does_not_stay_with_the_target_of_a_create(http: httpx.AsyncClient) -> None:
+    created = {"id": "cup", "box": FIRST}
+    address = f"/v1/sessions/{(await made(http, targets=[created]))['id']}/frames"
+    elsewhere = {"box": "8,8,20,20", "target": "cup"}
+    assert (await http.post(address, params=elsewhere, content=DRAWING.jpeg(0)[:-99])).status_code == 422
+    assert (await http.post(address, content=DRAWING.jpeg(0))).json()["targets"][0]["box"] == FIRST
+
+
 async def test_frames_and_sockets_do_not_mix(server: RunningServer, http: httpx.AsyncClient) -> None:
     view = await made(http, targets=[{"box": FIRST}])
     async with opened(server, view["stream_url"]) as talk:
