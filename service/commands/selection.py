@@ -10,9 +10,8 @@ import typer
 
 from models.geometry import Box
 from models.runtimes.base import ByteArray
-from service.commands.failures import CommandFailed
+from service.commands.failures import WITH_WINDOWS, CommandFailed
 
-WITH_WINDOWS = "pip uninstall -y opencv-python-headless && pip install opencv-python"
 _TITLE = "Lockon: drag a box around the target, then press Enter"
 
 

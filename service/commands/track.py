@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from service.commands.failures import CommandFailed, reported, silence_opencv
+from service.commands.failures import WITH_WINDOWS, CommandFailed, reported, silence_opencv
 
 if TYPE_CHECKING:
     from models.geometry import Box
@@ -41,7 +41,10 @@ def track(
     box: Annotated[
         str | None, typer.Option("--box", metavar="x,y,w,h", help="The target in the first frame, in pixels.")
     ] = None,
-    select: Annotated[bool, typer.Option("--select", help="Drag the box in a window instead.")] = False,
+    select: Annotated[
+        bool,
+        typer.Option("--select", help=f"Drag the box in a window instead, after once: {WITH_WINDOWS}"),
+    ] = False,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Name of a model, or path of a package's folder.")
     ] = None,

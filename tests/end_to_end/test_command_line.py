@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from service.commands.failures import WITH_WINDOWS
 from tests.drawing import Drawing
 
+DOCS = Path(__file__).parents[2] / "docs"
 # An odd width, which the drawn video has to keep.
 DRAWING = Drawing(width=161, height=120, side=24)
 
@@ -167,6 +169,13 @@ def test_track_says_in_one_line_what_is_wrong(sequences: Path, tmp_path: Path) -
     assert_one_line_error(lockon("track", ant, "--select", *model), "--box x,y,w,h")
     out = ("--out", tmp_path / "drawn.unheard")
     assert_one_line_error(lockon("track", ant, "--box", FIRST_BOX, *model, *out), "drawn.unheard")
+
+
+def test_whoever_wants_to_drag_the_box_is_told_what_that_needs() -> None:
+    helped = "".join(lockon("track", "--help").stdout.replace("│", "").split())
+    assert "".join(WITH_WINDOWS.split()) in helped
+    for document in ("quick-start.md", "how-to.md"):
+        assert WITH_WINDOWS in (DOCS / document).read_text()
 
 
 @pytest.mark.parametrize("arguments", [(), ("--box", "1,2,3"), ("--box", "1,2,9,9", "--select")])
