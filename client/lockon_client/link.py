@@ -31,14 +31,13 @@ from lockon_client.messages import (
     Welcome,
     parse,
 )
+from lockon_client.retrying import Retries
 from lockon_client.reviving import Remembered
 from lockon_client.version import __version__
 
 PROBE_S = 1.5
 """A server that owes an answer and says nothing for so long is asked for a sign of life; for twice as long, the line is
 dead."""
-FIRST_DELAY_S = 0.5
-LONGEST_DELAY_S = 30.0
 MOST_SERVERS = 4
 """To so many servers it goes in a row when each knows a better one."""
 FOLLOWED_TIMEOUT_S = 3.0
@@ -209,15 +208,11 @@ class Link:
         self.online.clear()
         self._tell(Interrupted(reason))
         clock = asyncio.get_running_loop().time
-        began_s, attempts = clock(), 0
+        began_s = clock()
+        tries = Retries(began_s, self.welcome.resume_ttl_s)
         while True:
-            # Full jitter: many clients that lost the same server must not all come back at once.
-            delay_s = random.uniform(0, min(LONGEST_DELAY_S, FIRST_DELAY_S * 2**attempts))
-            if self._wait_s is not None:
-                delay_s = self._wait_s + min(delay_s, self._wait_s / 4)
-            await asyncio.sleep(delay_s)
+            await asyncio.sleep(tries.delay_s(clock(), self._wait_s))
             self._wait_s = None
-            attempts += 1
             hello = self._next_hello()
             if hello is None:
                 raise reason
@@ -225,10 +220,10 @@ class Link:
                 self.welcome = await self._greeted(hello)
             except LockonError as error:
                 passing = isinstance(error, _PASSING) or error.code == _HELD
-                if not passing or clock() - began_s > self.welcome.resume_ttl_s:
+                if not passing or tries.is_last:
                     raise _ended(reason, error) from error
             else:
-                self._tell(self._went_on(clock() - began_s, attempts))
+                self._tell(self._went_on(clock() - began_s, tries.made))
                 return self.welcome
 
     def _next_hello(self) -> str | None:

@@ -12,6 +12,8 @@ const PING_INTERVAL_MS = 15000;
 const INTERRUPTIONS = new Set([1001, 1006, 1011, 1012, 1013]);
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30000;
+/** After this part of the session's time, and before its end, the last try is made: it has to arrive. */
+const LAST_TRY = 0.9;
 /** To so many servers it goes in a row when each knows a better one. */
 const MOST_SERVERS = 4;
 
@@ -44,7 +46,7 @@ export class Line {
   #pings = 0;
   #silent = false; // nothing was heard since the last ping
   #token = null; // what the next socket resumes the session with
-  #broken = null; // {code, reason, until}: the interruption that lasts, and the time after which it is the end
+  #broken = null; // {code, reason, until, last}: the interruption that lasts, the time of the last try, and whether that is made
   #ttlMs = 0; // how long the server keeps the session
   #attempts = 0; // to open the next socket
   #retry = null; // timer until the next attempt
@@ -235,9 +237,11 @@ export class Line {
     if (this.#closing || failed || !INTERRUPTIONS.has(code)) return false;
     if (this.#broken === null) {
       if (this.#nextGreeting() === null) return false;
-      this.#broken = { code, reason, until: now + this.#ttlMs };
+      // Those who lost the same server should not make their last try at once.
+      const until = now + this.#ttlMs * (LAST_TRY + Math.random() * (1 - LAST_TRY));
+      this.#broken = { code, reason, until, last: false };
       this.#on.interrupted({ code, words: closeWords(code, reason) });
-    } else if (now > this.#broken.until) {
+    } else if (this.#broken.last) {
       return false;
     }
     const wait = this.#left ? 0 : this.#fatal?.retry_after_ms;
@@ -245,10 +249,12 @@ export class Line {
     // What one server said of another may be out of date: the first address is always left.
     if (this.#attempts > 0) this.#address = this.#home;
     const jitter = Math.random() * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempts);
-    const delay = wait === undefined ? jitter : wait + Math.min(jitter, wait / 4);
+    const wanted = wait === undefined ? jitter : wait + Math.min(jitter, wait / 4);
+    const left = Math.max(0, this.#broken.until - now);
+    this.#broken.last = wanted >= left;
     this.#attempts += 1;
     this.#left = false;
-    this.#retry = setTimeout(() => this.#tryAgain(), delay);
+    this.#retry = setTimeout(() => this.#tryAgain(), Math.min(wanted, left));
     return true;
   }
 

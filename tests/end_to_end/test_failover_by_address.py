@@ -35,7 +35,7 @@ async def test_a_client_waits_at_the_sessions_address_until_the_dead_servers_lea
     store = {f"store__{name}": json.dumps(value) for name, value in SETTINGS.items()}
     dies = ServerProcess(tmp_path / "log", store__url=redis.url, **store).ready()
     stays = start_server({"store": {"url": redis.url, **SETTINGS}})
-    monkeypatch.setattr("lockon_client.link.FIRST_DELAY_S", 0.05)
+    monkeypatch.setattr("lockon_client.retrying.FIRST_DELAY_S", 0.05)
     async with httpx.AsyncClient(base_url=dies.http) as http:
         made = (await http.post("/v1/sessions", json={"targets": [{"box": list(DRAWING.box(0).xywh())}]})).json()
     events: list[LineEvent] = []

@@ -64,7 +64,7 @@ async def test_a_line_that_hangs_is_noticed_and_replaced(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lockon_client.link.PROBE_S", 0.1)
-    monkeypatch.setattr("lockon_client.link.FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr("lockon_client.retrying.FIRST_DELAY_S", 0.01)
     events: list[LineEvent] = []
     async with recording_through_a_line(server.port, FIRST, events) as (line, t):
         results = []

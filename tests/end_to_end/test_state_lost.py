@@ -80,7 +80,7 @@ async def test_a_recording_goes_on_at_another_server_with_every_result_and_the_s
 async def test_a_live_stream_goes_on_from_boxes_that_are_fresh(
     server: RunningServer, other: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lockon_client.link.FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr("lockon_client.retrying.FIRST_DELAY_S", 0.01)
     events: list[LineEvent] = []
     after = 0
 
@@ -108,7 +108,7 @@ async def test_without_fresh_boxes_or_where_nobody_wants_it_a_lost_session_is_th
     server: RunningServer, other: RunningServer, monkeypatch: pytest.MonkeyPatch, *, wanted: bool
 ) -> None:
     monkeypatch.setattr("lockon_client.reviving.FRESH_S", 0.0)
-    monkeypatch.setattr("lockon_client.link.LONGEST_DELAY_S", 0.1)
+    monkeypatch.setattr("lockon_client.retrying.LONGEST_DELAY_S", 0.1)
     async with (
         Forwarder(server.port).running() as line,
         lockon_client.track(line.ws, box=FIRST, every=not wanted, reinit_on_loss=wanted, resume_s=1) as t,

@@ -105,6 +105,49 @@ def test_the_pages_client_changes_the_model_and_goes_on_where_the_session_is_los
         assert (again.id != session.id, again.request.label, again.request.targets[0].label) == (True, "door", "a cup")
 
 
+# A line that breaks once and is never mended, on a clock of its own: when the sockets were tried, in ms from the break.
+TRY_IN_VAIN = """async (resumeSeconds) => {
+  const { Line } = await import("/line.js");
+  const tries = [];
+  let now = 0;
+  performance.now = () => now;
+  Math.random = () => 0.999;
+  const connectTimeoutMs = 10000;
+  window.setTimeout = (act, ms) => {
+    if (ms === connectTimeoutMs) return;
+    now += ms;
+    queueMicrotask(act);
+  };
+  window.WebSocket = class {
+    constructor() {
+      tries.push(now);
+      queueMicrotask(() => (tries.length === 1 ? this.break() : this.onclose({ code: 1006, reason: "" })));
+    }
+    break() {
+      this.onopen();
+      const welcome = { type: "welcome", epoch: 1, resume_ttl_s: resumeSeconds, resume_token: "token" };
+      this.onmessage({ data: JSON.stringify(welcome) });
+      this.onclose({ code: 1006, reason: "" });
+    }
+    send() {}
+  };
+  const nothing = () => null;
+  return new Promise((ended) => {
+    const told = { opened: nothing, received: nothing, welcomed: nothing, interrupted: nothing, remade: nothing };
+    new Line("/v1/stream", {}, null, { ...told, ended: () => ended(tries.slice(1)) });
+  });
+}"""
+
+
+def test_the_pages_client_makes_its_last_try_while_the_session_can_still_be_resumed(
+    browser: Browser, page_url: str
+) -> None:
+    with opened(browser, page_url) as page:
+        tries = page.evaluate(TRY_IN_VAIN, 20)
+    assert np.diff([0, *tries]) == pytest.approx([499.5, 999, 1998, 3996, 7992, 4513.5], abs=1)
+    assert tries[-1] < 20_000
+
+
 def test_the_pages_client_keeps_to_the_credit_and_holds_must_process_frames_back(
     browser: Browser, start_server: StartServer
 ) -> None:
