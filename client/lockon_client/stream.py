@@ -54,6 +54,7 @@ class Track:
         self._unacknowledged: dict[str, str] = {}
         self._unanswered: dict[int, bytes] = {}  # never more than the window: every frame counts, so they go out again
         self._operations = 0
+        self._named = bool(link.welcome.targets)
         self._fed = False
         self._failure: Exception | None = None
         self._heard_at = asyncio.get_running_loop().time()
@@ -100,6 +101,7 @@ class Track:
 
         Raises TargetRefused with the server's reason. After AnswerTimeout it may take effect all the same.
         """
+        self._named = True
         return await self._operate("target.add", _placed(box, id, on_seq, label))
 
     async def update(self, id: str, box: BoxLike, *, on_seq: int | None = None) -> Ack:
@@ -255,7 +257,7 @@ class Track:
                 # A recording's time is not that of our clock.
                 self._results.append(replace(message, true_age_ms=None) if self._every else message)
                 if self._every and passed_over:
-                    raise FrameRejected(f"frame {passed_over[0]} got no result", seq=passed_over[0])
+                    raise FrameRejected(f"frame {passed_over[0]} got no result{self._why}", seq=passed_over[0])
             case Ack(op=op) if op in self._acks and not self._acks[op].done():
                 self._acks[op].set_result(message)
             case Warned():
@@ -291,7 +293,7 @@ class Track:
             # A live server may leave the very last frame out without a word; that is no reason to fail.
             if self._feed.exhausted and not self._every:
                 return None
-            raise AnswerTimeout(f"no result within {self._timeout_s:g} s") from error
+            raise AnswerTimeout(f"no result within {self._timeout_s:g} s{self._why}") from error
         if self._results:
             self._window.read()
             self._changes.tell()
@@ -299,6 +301,11 @@ class Track:
         if self._failure is not None:
             raise self._failure
         return None
+
+    @property
+    def _why(self) -> str:
+        """Why there is no result, where that is known: most frames get none without targets."""
+        return "" if self._named else ": the session follows nothing; give box or targets, or add() a target first"
 
     def _all_answered(self) -> bool:
         return self._feed.exhausted and not self._feed.waiting and self._window.unanswered == 0

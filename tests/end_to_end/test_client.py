@@ -87,6 +87,12 @@ async def test_a_box_outside_the_first_frame_is_refused_with_the_reason(server: 
                 pass
 
 
+async def test_a_recording_without_any_target_ends_with_words_for_it(server: RunningServer) -> None:
+    async with lockon_client.track(server.ws, every=True, timeout_s=1) as t:
+        with pytest.raises(lockon_client.AnswerTimeout, match="within 1 s: the session follows nothing; give box"):
+            [result async for result in t.results(FRAMES)]
+
+
 async def test_a_model_the_server_does_not_have_is_refused_by_name(server: RunningServer) -> None:
     with pytest.raises(lockon_client.LockonError, match="nosuchmodel"):
         async with lockon_client.track(server.ws, box=FIRST, model="nosuchmodel"):
