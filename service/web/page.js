@@ -11,9 +11,13 @@ import { MAX_TARGETS, Targets } from "./targets.js";
 
 const CLOSED_BAD_HELLO = 4400;
 const CLOSED_UNAUTHENTICATED = 4401;
+const LOST_STREAM = "bad_token";
+const LOST_WORDS = "The server was restarted and does not know this stream any more.";
 const STALE_MS = 500; // without a result for so long, the age shown grows by itself
 
 const element = (id) => document.getElementById(id);
+/** Words that others may follow: what a server says ends with no full stop. */
+const sentence = (words) => (/[.!?]$/.test(words) ? words : `${words}.`);
 const panel = new Panel();
 const picture = new Picture(element("picture"), element("stage"));
 const source = new Source(element("video"), (tsMs) => feed.take(tsMs));
@@ -66,19 +70,19 @@ function closeStream() {
 
 function onInterrupted({ words }) {
   panel.connection("connecting");
-  panel.message(`${words} Connecting again …`);
+  panel.message(`${sentence(words)} Connecting again …`);
   panel.quiet();
 }
 
-async function onClosed({ code, words }, welcomed) {
+async function onClosed({ code, words, error }, welcomed) {
   link = latest = null;
   feed.end();
   targets.clear();
   panel.connection("closed");
   panel.quiet();
-  const reason = code === 1006 && !welcomed ? await refusalWords() : words;
+  const reason = code === 1006 && !welcomed ? await refusalWords() : error === LOST_STREAM ? LOST_WORDS : words;
   if (link) return; // the user was faster
-  panel.message(`${reason} Drag a box to start again.`);
+  panel.message(`${sentence(reason)} Drag a box to start again.`);
   // The model that was chosen may be retired, or the key revoked.
   if (code === CLOSED_BAD_HELLO || code === CLOSED_UNAUTHENTICATED) listModels();
 }

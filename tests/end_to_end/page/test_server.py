@@ -164,6 +164,38 @@ def test_a_server_that_stops_and_saves_nothing_leaves_the_targets_to_the_next_on
     assert session.request.targets[0].id == "t1"
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("bad_token", "The server was restarted and does not know this stream any more. Drag a box to start again."),
+        ("no_session", "there is no such session. Drag a box to start again."),
+    ],
+)
+def test_a_stream_that_cannot_be_gone_on_with_is_told_in_sentences(
+    browser: Browser, page_url: str, recording: Recording, code: str, words: str
+) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def forgetting(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        if len(sockets) == 1:
+            socket.connect_to_server()
+            return
+        error = {"type": "error", "code": code, "detail": "there is no such session", "fatal": True}
+        socket.send(json.dumps(error))
+        socket.close(code=4401)
+
+    with opened(browser, page_url) as page:
+        page.route_web_socket("**/v1/stream", forgetting)
+        use_camera(page)
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        sockets[0].close(code=1012)
+        wait_until(page, "window.lockonPage.connection === 'closed'")
+        wait_until(page, "document.querySelector('#words').textContent.endsWith('to start again.')")
+        assert shown_words(page) == words
+
+
 def test_a_broken_line_is_told_and_mended_with_the_same_target(
     browser: Browser, start_server: StartServer, recording: Recording
 ) -> None:
