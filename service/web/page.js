@@ -71,6 +71,7 @@ function closeStream() {
 function onInterrupted({ words }) {
   panel.connection("connecting");
   panel.message(`${sentence(words)} Connecting again …`);
+  targets.interrupted();
   panel.quiet();
 }
 

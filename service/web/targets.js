@@ -7,6 +7,7 @@ export class Targets {
   #panel;
   #picture;
   #known = new Map(); // id -> {id, label, colour, box, state, score, lost_ms}
+  #silent = new Set(); // ids of those of which nothing was heard since the line broke
   #selected = null; // an id
   #count = 0; // of all that ever were
 
@@ -50,16 +51,24 @@ export class Targets {
       if (!target) continue;
       const before = target.state;
       Object.assign(target, { box, state, score, lost_ms });
+      this.#silent.delete(id);
       if (before !== state) this.#panel.announce(target, before);
-      this.#panel.row(target, id === this.#selected);
+      this.#showRow(target);
       shapes.push({ ...target });
     }
     this.#picture.show(seq, shapes);
     this.#showSelected();
   }
 
+  /** The line broke: what is known of them may be wrong by now, until the next result. */
+  interrupted() {
+    this.#silent = new Set(this.#known.keys());
+    this.select(this.#selected);
+  }
+
   drop(id) {
     this.#known.delete(id);
+    this.#silent.delete(id);
     this.#panel.remove(id);
     this.select(this.#selected === id ? ([...this.#known.keys()].at(-1) ?? null) : this.#selected);
     this.redraw();
@@ -68,6 +77,7 @@ export class Targets {
   clear() {
     for (const id of this.#known.keys()) this.#panel.remove(id);
     this.#known.clear();
+    this.#silent.clear();
     this.select(null);
     this.redraw();
   }
@@ -75,7 +85,7 @@ export class Targets {
   select(id) {
     this.#selected = id;
     this.#showSelected();
-    for (const target of this.#known.values()) this.#panel.row(target, target.id === id);
+    for (const target of this.#known.values()) this.#showRow(target);
   }
 
   /** The boxes as they are now on the frame on show: a picture that stands still shows a new one at once. */
@@ -84,6 +94,15 @@ export class Targets {
   }
 
   #showSelected() {
-    this.#panel.selected(this.#known.get(this.#selected) ?? null);
+    this.#panel.selected(this.#shown(this.#known.get(this.#selected) ?? null));
+  }
+
+  #showRow(target) {
+    this.#panel.row(this.#shown(target), target.id === this.#selected);
+  }
+
+  /** A target as its state and score are to be shown; null for none. */
+  #shown(target) {
+    return target && this.#silent.has(target.id) ? { ...target, state: "–", score: null, lost_ms: null } : target;
   }
 }

@@ -196,6 +196,27 @@ def test_a_stream_that_cannot_be_gone_on_with_is_told_in_sentences(
         assert shown_words(page) == words
 
 
+def test_while_the_line_is_broken_nothing_is_said_of_the_target(
+    browser: Browser, page_url: str, recording: Recording
+) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def falling_silent(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        if len(sockets) == 1:
+            socket.connect_to_server()
+
+    with opened(browser, page_url) as page:
+        page.route_web_socket("**/v1/stream", falling_silent)
+        use_camera(page)
+        drag_on_target(page, recording)
+        wait_for_results(page, 3)
+        assert (page.inner_text("#state"), page.inner_text("#targets .what")[:8]) == ("tracking", "tracking")
+        sockets[0].close(code=1012)
+        wait_until(page, "window.lockonPage.connection === 'connecting'")
+        assert [page.inner_text(name) for name in ("#state", "#score", "#targets .what")] == ["–"] * 3
+
+
 def test_a_broken_line_is_told_and_mended_with_the_same_target(
     browser: Browser, start_server: StartServer, recording: Recording
 ) -> None:
@@ -210,4 +231,5 @@ def test_a_broken_line_is_told_and_mended_with_the_same_target(
         wait_for_results(page, 3)
         assert page.locator("#targets li").count() == 1
         assert page.inner_text("#connection") == "connected"
+        assert page.inner_text("#state") != "–"
         assert page.locator("#message").is_hidden()
