@@ -35,6 +35,16 @@ def test_a_dropped_video_plays_and_a_dropped_text_is_refused_in_plain_words(
         assert page.is_visible("#start"), "a file that fails leaves no dead picture behind"
 
 
+def test_nothing_scrolls_sideways_on_a_narrow_phone(browser: Browser, page_url: str) -> None:
+    narrow = {"width": 320, "height": 568}
+    model = 'document.querySelector("#model").replaceChildren(new Option("nanotrack_v2_of_a_long_name"))'
+    with opened(browser, page_url, viewport=narrow) as page:
+        page.evaluate(f"() => {{ {model} }}")
+        for state in ("idle", "connecting", "connected"):
+            page.evaluate("(state) => (document.querySelector('#connection').textContent = state)", state)
+            assert page.evaluate("document.documentElement.scrollWidth") <= narrow["width"], state
+
+
 def test_a_refused_camera_is_told_in_plain_words(browser: Browser, page_url: str) -> None:
     refusal = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); };"
     with opened(browser, page_url, script=refusal) as page:
