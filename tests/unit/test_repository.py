@@ -104,7 +104,7 @@ def test_every_link_of_a_document_leads_to_a_file_and_heading(document: Path) ->
         assert target.exists(), f"{document.name}: {link}"
         if anchor:
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
-            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in slugs, f"{document.name}: {link}"
 
 
