@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -68,10 +69,12 @@ def target_request(
     """One target as `hello` and `targets.set` take it; box is x, y, w, h in frame pixels."""
     if len(box) != 4:
         raise ValueError(f"a box is x, y, w, h; got {len(box)} numbers: {tuple(box)!r}")
+    numbers = [float(value) for value in box]
+    for name, number in zip("xywh", numbers, strict=True):
+        if not math.isfinite(number):
+            raise ValueError(f"{name} of a box is a finite number; got {number}")
     optional = {"id": target_id, "label": label, "on_seq": on_seq}
-    return {"box": [float(value) for value in box]} | {
-        key: value for key, value in optional.items() if value is not None
-    }
+    return {"box": numbers} | {key: value for key, value in optional.items() if value is not None}
 
 
 def hello(version: str, create: Mapping[str, Any] | None = None, resume: Mapping[str, Any] | None = None) -> str:
@@ -99,6 +102,8 @@ def create_request(
     thresholds: Thresholds | None = None,
 ) -> dict[str, Any]:
     """The body that makes a session, which waits `resume_s` for its client when the line breaks."""
+    if not isinstance(thresholds, Thresholds | None):
+        raise TypeError(f"thresholds is a lockon_client.Thresholds; got {thresholds!r}")
     wanted = thresholds.body() if thresholds is not None else None
     optional = {"model": model, "cadence": cadence, "thresholds": wanted or None}
     body: dict[str, Any] = {

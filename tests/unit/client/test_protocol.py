@@ -43,6 +43,20 @@ def test_a_session_is_asked_for_with_no_more_than_is_wanted() -> None:
     assert wanted == plain | {"model": "m", "cadence": 4, "thresholds": {"leave": 0.25}}
 
 
+@pytest.mark.parametrize("name", "xywh")
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_box_with_a_number_that_json_has_not_is_refused_by_its_name(name: str, value: float) -> None:
+    box = [value if name == one else 9.0 for one in "xywh"]
+    with pytest.raises(ValueError, match=f"^{name} of a box .* got {value}$"):
+        protocol.target_request(box)
+
+
+def test_thresholds_of_another_type_are_refused_by_the_name_of_theirs() -> None:
+    wrong: Any = {"leave": 0.3}
+    with pytest.raises(TypeError, match=r"lockon_client\.Thresholds; got \{'leave': 0\.3\}"):
+        protocol.create_request(None, [], every=False, thresholds=wrong)
+
+
 def test_a_result_is_read_with_its_true_age() -> None:
     result = messages.parse(json.dumps(RESULT), now_us=6000, skipped=2)
     assert isinstance(result, Result)
