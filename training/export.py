@@ -139,10 +139,13 @@ def _checked_graphs(
 
 
 def _retuned(trained: ModelSpec, tuned: ModelSpec) -> ModelSpec:
-    if (trained.network, trained.crop) != (tuned.network, tuned.crop):
+    # How far around the target is looked is no matter of the weights.
+    crop = replace(trained.crop, search_size=tuned.crop.search_size)
+    if (trained.network, crop) != (tuned.network, tuned.crop):
         raise ExportFailed(f"the recipe is of another network: {tuned.network}, {tuned.crop}")
     return replace(
         trained,
+        crop=crop,
         loop=tuned.loop,
         presence=tuned.presence,
         second_template=tuned.second_template,

@@ -19,6 +19,7 @@ from models.spec import ModelSpec
 from training.recipe import read_recipe
 
 RECIPE = Path(__file__).parents[3] / "training" / "recipes" / "siamfcpp_light.toml"
+SEARCH, CELLS = 208, 26
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +41,14 @@ def crops(count: int, side: int) -> torch.Tensor:
 
 def test_maps_have_a_score_and_a_box_for_every_cell(network: SiamFCppLight) -> None:
     with torch.no_grad():
-        score, boxes = network.maps(network.template(crops(2, 112)), crops(2, 224))
-    assert score.shape == (2, 28 * 28)
-    assert boxes.shape == (2, 4, 28 * 28)
+        score, boxes = network.maps(network.template(crops(2, 112)), crops(2, SEARCH))
+    assert score.shape == (2, CELLS * CELLS)
+    assert boxes.shape == (2, 4, CELLS * CELLS)
     assert 0 <= score.min() <= score.max() <= 1
 
 
 def test_distances_become_a_box_around_the_centre_of_their_cell(network: SiamFCppLight) -> None:
-    distances = torch.full((1, 4, 28, 28), 28.0)
+    distances = torch.full((1, 4, CELLS, CELLS), 28.0)
     boxes = network.boxes(distances)
     assert boxes[0, :, 0, 0].tolist() == [4.0, 4.0, 56.0, 56.0]
     assert boxes[0, :, 2, 5].tolist() == [44.0, 20.0, 56.0, 56.0]
@@ -55,7 +56,7 @@ def test_distances_become_a_box_around_the_centre_of_their_cell(network: SiamFCp
 
 def test_a_batch_gives_what_its_members_give_alone(network: SiamFCppLight) -> None:
     with torch.no_grad():
-        templates, searches = crops(3, 112), crops(3, 224)
+        templates, searches = crops(3, 112), crops(3, SEARCH)
         together = network.maps(network.template(templates), searches)
         for row in range(3):
             alone = network.maps(network.template(templates[row : row + 1]), searches[row : row + 1])
@@ -65,7 +66,7 @@ def test_a_batch_gives_what_its_members_give_alone(network: SiamFCppLight) -> No
 
 def test_several_templates_give_what_each_gives_alone(network: SiamFCppLight) -> None:
     with torch.no_grad():
-        (templates,), searches = network.template(crops(4, 112)), crops(2, 224)
+        (templates,), searches = network.template(crops(4, 112)), crops(2, SEARCH)
         together = network.maps((torch.stack([templates[:2], templates[2:]], 1),), searches)
         for which, template in enumerate((templates[:2], templates[2:])):
             for a, b in zip(together, network.maps((template,), searches), strict=True):
@@ -85,18 +86,19 @@ def test_a_search_frame_costs_at_most_so_many_multiplications(name: str, at_most
 
     hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d)]
     with torch.no_grad():
-        features = network.template(crops(1, spec.crop.template_size))
+        (template,) = network.template(crops(1, spec.crop.template_size))
         counted = 0
-        network.maps(features, crops(1, spec.crop.search_size))
+        network.maps((torch.stack([template] * spec.template_count, 1),), crops(1, spec.crop.search_size))
     for hook in hooks:
         hook.remove()
     (channels,), cells = spec.network.channels, (spec.crop.search_size // spec.network.stride) ** 2
-    assert 0.8 * at_most < counted + correlated_cells * channels * cells <= at_most
+    correlation = spec.template_count * correlated_cells * channels * cells
+    assert 0.8 * at_most < counted + correlation <= at_most
 
 
 def test_gradients_reach_every_parameter_of_neck_and_head(network: SiamFCppLight) -> None:
     network.train()
-    score, boxes = network.maps(network.template(crops(2, 112)), crops(2, 224))
+    score, boxes = network.maps(network.template(crops(2, 112)), crops(2, SEARCH))
     (score.square().mean() + boxes.mean()).backward()  # type: ignore[no-untyped-call]
     network.eval()
     without = [
@@ -127,9 +129,9 @@ def test_depthwise_correlation_equals_a_grouped_convolution() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_exported_choice_equals_the_numpy_reference(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    grid = cell_centres(224, 28, 8)
-    score = generator.random((4, 784), np.float32)
-    boxes = generator.uniform(1, 200, (4, 4, 784)).astype(np.float32)
+    grid = cell_centres(SEARCH, CELLS, 8)
+    score = generator.random((4, CELLS * CELLS), np.float32)
+    boxes = generator.uniform(1, 200, (4, 4, CELLS * CELLS)).astype(np.float32)
     size = generator.uniform(5, 150, (4, 2)).astype(np.float32)
     loop = generator.uniform(0, 0.5, (4, 3)).astype(np.float32)
     expected = select_in_numpy(score, boxes, size, loop, grid, 8)
@@ -140,10 +142,10 @@ def test_the_exported_choice_equals_the_numpy_reference(seed: int) -> None:
 
 def test_the_exported_doubt_equals_the_numpy_reference() -> None:
     generator = np.random.default_rng(7)
-    grid = cell_centres(224, 28, 8)
-    score = generator.random((6, 2, 784), np.float32)
+    grid = cell_centres(SEARCH, CELLS, 8)
+    score = generator.random((6, 2, CELLS * CELLS), np.float32)
     score[:3, 1] = 0.9 * score[:3, 0]
-    places = generator.uniform(60, 200, (6, 1, 4, 784)) + generator.uniform(0, 5, (6, 2, 4, 784))
+    places = generator.uniform(60, 200, (6, 1, 4, CELLS * CELLS)) + generator.uniform(0, 5, (6, 2, 4, CELLS * CELLS))
     boxes = places.astype(np.float32)
     size = generator.uniform(5, 150, (6, 2)).astype(np.float32)
     loop = generator.uniform(0, 0.5, (6, 3)).astype(np.float32)

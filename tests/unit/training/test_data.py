@@ -81,7 +81,9 @@ def test_an_undisturbed_pair_shows_the_target_at_half_the_template(shards: Path,
     sampler = PairSampler([opened(shards)], calm.data, calm.augment, calm.model.crop, seed=3)
     batch = sampler.batch(0, 4)
     sides = batch.boxes[:, 2:] - batch.boxes[:, :2]
-    np.testing.assert_allclose((batch.boxes[:, :2] + batch.boxes[:, 2:]) / 2, 112, atol=1e-3)
+    np.testing.assert_allclose(
+        (batch.boxes[:, :2] + batch.boxes[:, 2:]) / 2, calm.model.crop.search_size / 2, atol=1e-3
+    )
     # sqrt((w + p)(h + p)) of a 40 x 30 box is 69.82 px, and that many pixels become 112.
     np.testing.assert_allclose(sides, np.tile([[64.17, 48.12]], (4, 1)), atol=0.05)
     # The patch has one colour, and it ends where the box says.
@@ -106,7 +108,7 @@ def test_disturbed_pairs_keep_their_shape_and_repeat_with_their_seed(sampler: Pa
         return augment(pairs, own_augment(recipe), torch.Generator().manual_seed(seed))
 
     first, again, other = disturbed(1), disturbed(1), disturbed(2)
-    assert first.searches.shape == (8, 224, 224, 3)
+    assert first.searches.shape == (8, 208, 208, 3)
     assert first.searches.dtype == torch.uint8
     assert torch.equal(first.searches, again.searches)
     assert torch.equal(first.boxes, again.boxes)
@@ -122,7 +124,7 @@ def test_a_flip_moves_the_box_with_its_pixels(shards: Path, recipe: Recipe) -> N
     turned = [row for row in range(8) if pairs.boxes[row, 0] != float(batch.boxes[row, 0])]
     assert turned
     for row in turned:
-        assert pairs.boxes[row, 0].item() == pytest.approx(224 - batch.boxes[row, 2])
+        assert pairs.boxes[row, 0].item() == pytest.approx(208 - batch.boxes[row, 2])
         np.testing.assert_array_equal(pairs.searches[row].numpy(), batch.searches[row][:, ::-1])
 
 

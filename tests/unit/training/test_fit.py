@@ -20,9 +20,10 @@ from models.geometry import Box
 from models.package import WEIGHTS, find_package, load_tracker, read_package
 from models.runtimes.kinds import GraphFormat
 from training import checkpoint
-from training.export import export
+from training.export import ExportFailed, export
 from training.fit import TrainingFailed, train
 from training.model_card import origin
+from training.recipe import read_recipe
 
 RECIPE = Path(__file__).parents[3] / "training" / "recipes" / "siamfcpp_light.toml"
 
@@ -172,7 +173,7 @@ def test_numbers_that_are_none_end_the_run_and_their_batch_is_kept(recipe: Path,
         train(broken, tmp_path / "run")
     batch = torch.load(tmp_path / "run" / "bad-batch.pt")
     assert batch["step"] == 0
-    assert batch["searches"].shape == (4, 224, 224, 3)
+    assert batch["searches"].shape == (4, 208, 208, 3)
     assert batch["boxes"].shape == (4, 4)
 
 
@@ -215,6 +216,17 @@ def test_a_package_may_have_the_mean_of_several_checkpoints(trained: Path, recip
     for key in ("head.score.weight", "neck.lateral.1.running_var"):
         torch.testing.assert_close(weights[key], (states[0][key] + states[1][key]) / 2)
     assert package.origin["mean_of_steps"] == [1, checkpoint.load(trained)["step"]]
+
+
+def test_a_checkpoint_may_look_less_far_around_than_it_learned_to(trained: Path, recipe: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.toml"
+    learned = read_recipe(recipe).trained_model.crop
+    changed.write_text(recipe.read_text().replace(f"search_size = {learned.search_size}", "search_size = 176"))
+    crop = export(trained, tmp_path / "mine", formats=[GraphFormat.TORCHSCRIPT], recipe=changed).package.spec.crop
+    assert (crop.search_size, crop.template_size) == (176, learned.template_size)
+    changed.write_text(recipe.read_text().replace(f"template_size = {learned.template_size}", "template_size = 96"))
+    with pytest.raises(ExportFailed, match="the recipe is of another network"):
+        export(trained, tmp_path / "other", recipe=changed)
 
 
 def test_an_exported_checkpoint_is_a_package_that_tracks(trained: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def batch() -> Batch:
     generator = torch.Generator().manual_seed(0)
     boxes = torch.tensor([[80.0, 70.0, 150.0, 140.0], [0.0, 0.0, 1.0, 1.0]])
     positive, gaps, numbers = torch.tensor([True, False]), torch.zeros(2, dtype=torch.int64), torch.arange(2)
-    return Batch(features(generator, 14), features(generator, 28), boxes, positive, gaps, numbers)
+    return Batch(features(generator, 14), features(generator, 26), boxes, positive, gaps, numbers)
 
 
 def learner(recipe: Recipe, **changes: object) -> Learner:
