@@ -52,20 +52,25 @@ class Following:
     def conclude(self, job: Job, outcome: Outcome, request: CreateRequest, now_s: float) -> None:
         """What a worker made of a job: orders take effect, results and events go out."""
         self.operations.finished()
+        waiting = 0
         for order, _ in job.orders:
-            self._conclude_order(order, outcome)
+            waiting += self._conclude_order(order, outcome, waiting)
         if job.frame is not None:
             self.conclude_frame(job.frame, outcome, request, now_s)
 
-    def _conclude_order(self, order: StartOrder, outcome: Outcome) -> None:
+    def _conclude_order(self, order: StartOrder, outcome: Outcome, waiting: int) -> bool:
+        """True if the order waits for the next frame, behind so many others of its job."""
         started = outcome.started.get(order, Failure("internal", "the server failed on this operation"))
         if not isinstance(started, Failure):
             committed(self.followed, order, started, self._counters.tally)
             seq = max((start.seq for start in order.starts if start.seq is not None), default=None)
             self.operations.answer(Answer(order.op, on_seq=seq, caught_up=outcome.caught_up.get(order, 0)))
-        elif started.code != "image_undecodable" or not self.operations.wait_for_next(order):
+        elif started.code == "image_undecodable" and self.operations.wait_for_next(order, waiting):
+            return True
+        else:
             self.operations.abandon(order)
             self.operations.answer(Answer(order.op, started))
+        return False
 
     def conclude_frame(self, frame: Frame, outcome: Outcome, request: CreateRequest, now_s: float) -> None:
         """The result of a frame, or why there is none."""

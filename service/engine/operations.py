@@ -137,13 +137,13 @@ class Operations:
                 if start.seq == frame.seq:
                     start.frame = frame
 
-    def wait_for_next(self, order: StartOrder) -> bool:
-        """Puts an order back whose first frame was damaged, if any frame will do for it."""
+    def wait_for_next(self, order: StartOrder, place: int) -> bool:
+        """Puts an order back to that place whose first frame was damaged, if any frame will do for it."""
         if not all(start.follows_next for start in order.starts):
             return False
         for start in order.starts:
             start.seq = start.frame = None
-        self._pending.insert(0, order)
+        self._pending.insert(place, order)
         return True
 
     def restart(self, seq: int) -> tuple[list[str], list[str]]:

@@ -76,6 +76,16 @@ async def test_a_frame_without_targets_is_not_answered_before_an_older_one_that_
     assert session.waiting == 0
 
 
+def test_targets_whose_first_frame_is_damaged_start_in_the_next_one_in_their_order() -> None:
+    names = ["c", "a", "b"]
+    session = _session(*(TargetRequest(id=name, box=BOX) for name in names))
+    for file in (FILES[0][:-99], FILES[1]):
+        session.receive(file, 0.0)
+        job = _taken(session)
+        session.finish(STEPPER.run([job])[0], 0.0)
+    assert list(session.followed) == names
+
+
 def test_must_process_frames_that_lost_their_target_do_not_wait_for_ever() -> None:
     session = _session(TargetRequest(id="a", box=BOX), mode="every")
     session.receive(FILES[0], 0.0)
