@@ -86,8 +86,8 @@ def test_show_draws_the_augmented_pairs_of_a_recipe(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     picture = cv2.imread(str(sheet))
     assert picture is not None
-    # 112 px beside 224 px, and a margin of 6 px all round: six in a row.
-    assert picture.shape[1] == 6 * (112 + 224 + 12)
+    # Crops of 112 and 208 px, enlarged to 121 and 224 px, and a margin of 6 px all round: six in a row.
+    assert picture.shape[1] == 6 * (121 + 224 + 12)
     broken = trees.text(tmp_path / "broken.toml", "[data]\n")
     assert run("show", broken, "--out", sheet).exit_code == 1
     picture_file = next((tmp_path / "got10k").rglob("*.jpg"))
