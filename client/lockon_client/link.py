@@ -46,6 +46,8 @@ _INTERRUPTIONS = frozenset({"1001", "1006", "1011", "1012", "1013", "4408"})
 """Close codes after which the session may still be there, and ours."""
 _PASSING = (Busy, ConnectFailed, StreamClosed, AnswerTimeout)
 """Refusals that may be over a moment later; the others stay what they are."""
+_FORGED = "bad_token"
+"""What a server says that has never heard of the session: it was restarted, and no server is where that one was."""
 _HELD = "session-attached"
 """What the address of a session says at the handshake while the lease of a server that is gone still runs."""
 
@@ -219,7 +221,7 @@ class Link:
             try:
                 self.welcome = await self._greeted(hello)
             except LockonError as error:
-                passing = isinstance(error, _PASSING) or error.code == _HELD
+                passing = (isinstance(error, _PASSING) and error.code != _FORGED) or error.code == _HELD
                 if not passing or tries.is_last:
                     raise _ended(reason, error) from error
             else:
