@@ -40,7 +40,8 @@ export class Line {
   epoch = 0; // which socket of the session this is
   #on;
   #ticket; // null, a ticket, or a function that gets one
-  #socket = null; // until the ticket is there
+  #socket = null; // none while a ticket is awaited
+  #opening = 0; // counts the tries to open a socket, so that a ticket that comes too late opens none
   #connectTimer;
   #pinger;
   #pings = 0;
@@ -101,17 +102,19 @@ export class Line {
 
   #open(greeting) {
     this.#greeting = greeting;
+    this.#socket = null;
     this.#connectTimer = setTimeout(() => this.#giveUp("no answer from the server"), CONNECT_TIMEOUT_MS);
     if (this.#ticket === null) this.#connect(SUBPROTOCOL);
     else this.#connectWithTicket();
   }
 
   async #connectWithTicket() {
+    const opening = ++this.#opening;
     try {
       const ticket = typeof this.#ticket === "function" ? await this.#ticket() : this.#ticket;
-      if (!this.#over) this.#connect([SUBPROTOCOL, TICKET_PREFIX + ticket]);
+      if (opening === this.#opening) this.#connect([SUBPROTOCOL, TICKET_PREFIX + ticket]);
     } catch (error) {
-      if (!this.#over) this.#ended(this.epoch ? 1006 : 4401, error.message);
+      if (opening === this.#opening) this.#ended(this.epoch ? 1006 : 4401, error.message);
     }
   }
 
@@ -179,6 +182,7 @@ export class Line {
   }
 
   #ended(code, reason) {
+    this.#opening += 1;
     if (this.#socket) this.#socket.onclose = this.#socket.onmessage = this.#socket.onopen = null;
     clearInterval(this.#pinger);
     clearTimeout(this.#connectTimer);

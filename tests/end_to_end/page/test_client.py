@@ -148,6 +148,60 @@ def test_the_pages_client_makes_its_last_try_while_the_session_can_still_be_resu
     assert tries[-1] < 20_000
 
 
+# The first socket breaks, and the ticket for the second one comes late: after the line was closed, or after the next
+# try. Time runs a hundred times as fast. Answers with the line's state meanwhile, what it told, and its sockets.
+LATE_TICKET = """async (closes) => {
+  const { Line } = await import("/line.js");
+  const { setTimeout: later } = window;
+  const pause = (ms) => new Promise((resolve) => later(resolve, ms));
+  window.setTimeout = (act, ms) => later(act, ms / 100);
+  const [sockets, told] = [[], []];
+  window.WebSocket = class {
+    static CONNECTING = 0;
+    static OPEN = 1;
+    static CLOSED = 3;
+    readyState = 0;
+    constructor() {
+      sockets.push(this);
+      later(() => ((this.readyState = 1), this.onopen()), 1);
+    }
+    send(text) {
+      if (JSON.parse(text).type !== "hello") return;
+      const welcome = { type: "welcome", epoch: sockets.length, resume_ttl_s: 3000, resume_token: "token" };
+      later(() => this.onmessage?.({ data: JSON.stringify(welcome) }), 1);
+    }
+    close(code = 1006) {
+      this.readyState = 3;
+      later(() => this.onclose?.({ code, reason: "" }), 1);
+    }
+  };
+  let [asked, come] = [0, null];
+  const ticket = () => (++asked === 2 ? new Promise((resolve) => (come = resolve)) : `ticket ${asked}`);
+  const on = { opened() {}, received() {}, remade: () => null };
+  for (const name of ["welcomed", "interrupted", "ended"]) on[name] = () => told.push(name);
+  const line = new Line("/v1/stream", {}, ticket, on);
+  const until = async (known) => { while (!known()) await pause(5); };
+  await until(() => told.includes("welcomed"));
+  sockets[0].close();
+  await until(() => come);
+  const state = line.state;
+  if (closes) line.close();
+  else await until(() => sockets.length === 2 && told.length === 3);
+  come("late");
+  await pause(100);
+  return { state, told, sockets: sockets.length, open: sockets.filter((socket) => socket.readyState === 1).length };
+}"""
+
+
+def test_the_pages_client_opens_no_socket_with_a_ticket_that_comes_too_late(browser: Browser, page_url: str) -> None:
+    with opened(browser, page_url) as page:
+        closed = page.evaluate(LATE_TICKET, True)
+    with opened(browser, page_url) as page:
+        went_on = page.evaluate(LATE_TICKET, False)
+    assert closed == {"state": 0, "told": ["welcomed", "interrupted", "ended"], "sockets": 1, "open": 0}
+    assert went_on == {"state": 0, "told": ["welcomed", "interrupted", "welcomed"], "sockets": 2, "open": 1}
+
+
 def test_the_pages_client_keeps_to_the_credit_and_holds_must_process_frames_back(
     browser: Browser, start_server: StartServer
 ) -> None:
