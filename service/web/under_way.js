@@ -6,6 +6,8 @@ const FIRST_CREDIT = { frames: 2, must: 4 };
 const SENDING_WINDOWS = 2;
 /** A frame whose answer never comes (the server tells of rejected ones at most every 5 s) must not block for ever. */
 const FORGET_FRAME_MS = 2000;
+/** Must-process ones are looked at one after the other, however long that takes; one too many would be refused. */
+const FORGET_MUST_MS = 10000;
 
 /** Frames without an answer. `must` tells must-process frames, which have a credit of their own, from the others. */
 export class UnderWay {
@@ -45,7 +47,9 @@ export class UnderWay {
   }
 
   #forgetOld() {
-    const limit = performance.now() - FORGET_FRAME_MS;
-    for (const [seq, { at }] of this.#sentAt) if (at < limit) this.#sentAt.delete(seq);
+    const now = performance.now();
+    for (const [seq, { at, must }] of this.#sentAt) {
+      if (now - at > (must ? FORGET_MUST_MS : FORGET_FRAME_MS)) this.#sentAt.delete(seq);
+    }
   }
 }

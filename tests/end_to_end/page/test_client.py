@@ -227,6 +227,10 @@ def test_the_pages_client_keeps_to_the_credit_and_holds_must_process_frames_back
         assert not page.evaluate("window.tried.link.ready")
         (session,) = server.app.state.registry.all()
         wait_until(page, "window.tried.link.sent === 9")
+        # However long they take: more than the server has room for would be refused.
+        page.evaluate("const began = performance.now(); performance.now = () => began + 5000")
+        page.evaluate("window.tried.link.change({ label: 'slow' })")
+        assert page.evaluate("window.tried.link.sent") == 9
         runtime.gate.set()
         wait_until(page, "window.tried.results === 17")
         assert (session.counters.received, session.counters.dropped, page.evaluate("window.tried.errors")) == (17, 0, 0)
