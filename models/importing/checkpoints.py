@@ -68,9 +68,11 @@ def _read_npz(path: Path) -> State:
         raise CheckpointInvalid(f"{path}: is no .npz, or not a whole one")
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: _plain(path, name, array) for name, array in file.items()}
-    except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            content = dict(file.items())
+    # RuntimeError: an encrypted one. MemoryError: a header that promises more than any file holds.
+    except (ValueError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise CheckpointInvalid(f"{path}: is no .npz of plain arrays: {_first_sentence(error)}") from error
+    return {name: _plain(path, name, array) for name, array in content.items()}
 
 
 def _read_safetensors(path: Path) -> State:
@@ -122,7 +124,7 @@ def _global_of_plain_pickle(path: Path) -> str | None:
                     return ".".join(words[-2:])
                 if isinstance(argument, str):
                     words.append(argument)
-    except ValueError:  # no pickle at all
+    except (ValueError, MemoryError, OverflowError):  # no pickle at all: lengths are then any numbers
         return None
     return None
 
@@ -150,7 +152,9 @@ def _array(path: Path, name: str, tensor: torch.Tensor) -> NDArray[Any]:
     return tensor.float().numpy() if tensor.is_floating_point() else tensor.long().numpy()
 
 
-def _plain(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
+def _plain(path: Path, name: str, array: NDArray[Any] | bytes) -> NDArray[Any]:
+    if isinstance(array, bytes):  # whatever else lies in the archive
+        raise CheckpointInvalid(f"{path}: {name} is no array of numpy")
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     if array.dtype.kind in "iub":

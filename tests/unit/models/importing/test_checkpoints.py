@@ -8,6 +8,7 @@ import pickle
 import struct
 import tarfile
 import types
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -162,6 +163,14 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float, as_zip: bool)
         read_state(path)
 
 
+def encrypted(archive: bytes) -> bytes:
+    """A zip archive of one file, marked as encrypted where its entries say so."""
+    content = bytearray(archive)
+    content[content.index(b"PK\3\4") + 6] |= 1
+    content[content.index(b"PK\1\2") + 8] |= 1
+    return bytes(content)
+
+
 def test_files_of_other_kinds_are_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "page.pth").write_text("<html>Too many people have downloaded this file</html>")
     (tmp_path / "empty.pth").touch()
@@ -170,6 +179,10 @@ def test_files_of_other_kinds_are_refused_with_the_reason(tmp_path: Path) -> Non
     (tmp_path / "model.ckpt.data-00000-of-00001").write_bytes(b"\0\0")
     np.savez(tmp_path / "objects.npz", a=np.array([{}], object))
     np.savez(tmp_path / "texts.npz", a=np.array(["x"]))
+    with zipfile.ZipFile(tmp_path / "archive.npz", "w") as file:
+        file.writestr("readme.txt", "weights below")
+    (tmp_path / "locked.npz").write_bytes(encrypted((tmp_path / "texts.npz").read_bytes()))
+    (tmp_path / "lengths.pth").write_bytes(b"\x8e" + struct.pack("<Q", 2**62))
     torch.save([1, 2], tmp_path / "list.pth")
     torch.save({"epoch": 3, "best": 0.5}, tmp_path / "numbers.pth")
     torch.save({"a": torch.ones(2, dtype=torch.complex64)}, tmp_path / "complex.pth")
@@ -185,6 +198,9 @@ def test_files_of_other_kinds_are_refused_with_the_reason(tmp_path: Path) -> Non
         "text.npz": r"is no \.npz",
         "objects.npz": r"is no \.npz of plain arrays",
         "texts.npz": "expected plain numbers",
+        "archive.npz": r"readme\.txt is no array",
+        "locked.npz": "encrypted",
+        "lengths.pth": "is no checkpoint of torch",
         "text.safetensors": "is no safetensors file",
         "model.ckpt.data-00000-of-00001": r"save its variables as \.npz",
         "list.pth": "holds a list",
