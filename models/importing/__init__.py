@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -100,8 +101,17 @@ def _provenance(files: Sequence[Path], variant: str, origin: Origin) -> dict[str
         "code": origin.code,
         "repository": origin.repository,
         "licence": origin.licence,
-        "files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
+        "files": {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in _named(files).items()},
     }
+
+
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """The files by their names: those of one name in two folders, as exporters write pairs, by their paths from the
+    folder that holds both."""
+    if len({file.name for file in files}) == len(files):
+        return {file.name: file for file in files}
+    folder = os.path.commonpath([file.absolute() for file in files])
+    return {os.path.relpath(file, folder): file for file in files}
 
 
 def _card(name: str, origin: Mapping[str, Any]) -> str:

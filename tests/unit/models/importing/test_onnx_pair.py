@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.importing import import_checkpoint
 from models.importing.onnx_pair import PairInvalid, graphs_from_pair, recognise_pair
 from models.networks.exporting import example
 from models.networks.nanotrack import NanoTrack
@@ -93,6 +96,16 @@ def test_the_graphs_do_what_the_network_does(pair: Pair, tmp_path: Path) -> None
 def test_files_in_the_wrong_order_are_refused(pair: Pair) -> None:
     with pytest.raises(PairInvalid, match=r"head\.onnx: inputs and outputs are input1, .*; expected input, output"):
         recognise_pair(pair.head, pair.backbone)
+
+
+def test_files_of_one_name_in_two_folders_are_both_noted(pair: Pair, tmp_path: Path) -> None:
+    for file in (pair.backbone, pair.head):
+        (tmp_path / file.stem).mkdir()
+        shutil.copy(file, tmp_path / file.stem / "model.onnx")
+    files = [tmp_path / "backbone" / "model.onnx", tmp_path / "head" / "model.onnx"]
+    noted = import_checkpoint(files, tmp_path / "packages").package.origin["files"]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    assert noted == dict(zip(("backbone/model.onnx", "head/model.onnx"), digests, strict=True))
 
 
 def test_a_broken_file_is_refused(pair: Pair, tmp_path: Path) -> None:
