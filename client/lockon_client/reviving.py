@@ -30,7 +30,11 @@ class Remembered:
 
     def changed(self, settings: Mapping[str, Any]) -> None:
         """The session was made to differ from what it was made with."""
-        self._create |= {name: value for name, value in settings.items() if name != "reinit"}
+        for name, value in settings.items():
+            if name != "reinit":
+                # A None stays: without a `deadline_ms` there would be the usual one.
+                old = self._create.get(name)
+                self._create[name] = _merged(old, value) if isinstance(value, Mapping) else value
 
     def create(self, now_s: float) -> dict[str, Any] | None:
         """The body for a session in its place; None if nothing is known well enough to start from.
@@ -50,3 +54,14 @@ class Remembered:
         if self._last.targets and not targets:
             return None
         return self._create | {"targets": targets}
+
+
+def _merged(old: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """An object with a merge patch applied (RFC 7396), as the server does with thresholds and metadata; a new one."""
+    result = dict(old) if isinstance(old, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _merged(result.get(name), value) if isinstance(value, Mapping) else value
+    return result

@@ -3,6 +3,18 @@
 /** A live target has left a box that is older than this. */
 const FRESH_MS = 1000;
 
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** An object with a merge patch applied (RFC 7396), as the server does with thresholds and metadata; a new one. */
+function merged(old, patch) {
+  const result = isObject(old) ? { ...old } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete result[name];
+    else result[name] = isObject(value) ? merged(result[name], value) : value;
+  }
+  return result;
+}
+
 /** What a session was made with, and where its targets were last. */
 export class Remembered {
   #create;
@@ -20,7 +32,10 @@ export class Remembered {
 
   /** The session was made to differ from what it was made with. */
   changed({ reinit, ...settings }) {
-    Object.assign(this.#create, settings);
+    for (const [name, value] of Object.entries(settings)) {
+      // A null stays: without a `deadline_ms` there would be the usual one.
+      this.#create[name] = isObject(value) ? merged(this.#create[name], value) : value;
+    }
   }
 
   /**

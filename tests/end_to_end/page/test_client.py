@@ -297,6 +297,22 @@ def test_the_pages_client_starts_anew_from_boxes_that_are_fresh_and_from_those_o
     ]
 
 
+def test_the_pages_client_remembers_changes_as_the_server_makes_them(browser: Browser, page_url: str) -> None:
+    with opened(browser, page_url) as page:
+        found = page.evaluate(
+            """async () => {
+              const { Remembered } = await import("/remembered.js");
+              const thresholds = { leave: 0.25, enter: 0.4 };
+              const remembered = new Remembered({ mode: "latest", targets: [], thresholds });
+              remembered.changed({ thresholds: { enter: null, reacquire: 0.7 }, metadata: { door: { no: 1, at: 2 } } });
+              remembered.changed({ metadata: { door: { no: null } }, deadline_ms: null, reinit: true });
+              return remembered.create();
+            }"""
+        )
+    changed = {"thresholds": {"leave": 0.25, "reacquire": 0.7}, "metadata": {"door": {"at": 2}}, "deadline_ms": None}
+    assert found == {"mode": "latest", "targets": []} | changed
+
+
 def test_the_pages_client_says_what_became_of_the_targets_of_a_server_that_stopped_or_that_it_is_the_end(
     browser: Browser, start_server: StartServer, tmp_path: Path
 ) -> None:

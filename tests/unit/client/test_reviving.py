@@ -55,3 +55,11 @@ def test_a_recording_stands_still_meanwhile() -> None:
     assert remembered.create(100.0) == CREATE | {"mode": "every"}
     remembered.saw(result(a=State.TRACKING), 0.0)
     assert remembered.create(100.0) == CREATE | {"mode": "every", "targets": [{"id": "a", "box": [5, 6, 30, 40]}]}
+
+
+def test_changes_are_remembered_as_the_server_makes_them() -> None:
+    remembered = Remembered({"mode": "every", "targets": [], "thresholds": {"leave": 0.25, "enter": 0.4}})
+    remembered.changed({"thresholds": {"enter": None, "reacquire": 0.7}, "metadata": {"door": {"no": 1, "at": 2}}})
+    remembered.changed({"metadata": {"door": {"no": None}}, "deadline_ms": None, "reinit": True})
+    changed = {"thresholds": {"leave": 0.25, "reacquire": 0.7}, "metadata": {"door": {"at": 2}}, "deadline_ms": None}
+    assert remembered.create(0.0) == {"mode": "every", "targets": []} | changed
