@@ -139,15 +139,14 @@ class Models:
         began_s = perf_counter()
         self.loading = name
         try:
-            digest = package_digest(source, self._folders)
-            tracker, curve = await asyncio.to_thread(self._warmed, source)
+            tracker, curve, digest = await asyncio.to_thread(self._warmed, source)
         finally:
             self.loading = None
         model = Model(name, tracker, Stepper(tracker, self._decoder), self._meter.tally(name), curve, digest)
         if name in self._ready:
             self._retire(name)
         self._ready[name] = model
-        self._sources.setdefault(name, source)
+        self._sources[name] = source
         if default or not self.default:
             self.default = name
         seconds = round(perf_counter() - began_s, 3)
@@ -166,13 +165,17 @@ class Models:
 
     async def follow(self, sources: Sequence[str]) -> None:
         """Loads each of these anew, the first as the default, and retires the others. One that is refused is logged,
-        and an older model of its name goes on."""
+        and an older model of its name goes on. Of two with the same name the first is loaded."""
+        taken: dict[str, str] = {}
         for source in sources:
+            name = model_id(source)
             try:
+                if (other := taken.setdefault(name, source)) != source:
+                    raise ModelRefused(f"two models have the name {name}: {other} and {source}")
                 await self.load(source, default=source == sources[0])
             except (ModelRefused, ModelsFull, AlreadyLoading) as error:
                 _log.error("a model was not loaded", kind="model_refused", model=source, reason=str(error))
-        kept = {self.default, *map(model_id, sources)}
+        kept = {self.default, *taken}
         for name in [name for name in self._ready if name not in kept]:
             self._retire(name)
 
@@ -212,11 +215,12 @@ class Models:
         self._retiring.append(model)
         _log.info("model retiring", kind="model_retiring", model=name)
 
-    def _warmed(self, source: str) -> tuple[Tracker, BatchCurve]:
-        """A tracker that is warm, and what its batches cost; runs in a thread of its own."""
+    def _warmed(self, source: str) -> tuple[Tracker, BatchCurve, str]:
+        """A tracker that is warm, what its batches cost, and its package's digest; runs in a thread of its own."""
         with refusals(source):
+            digest = package_digest(source, self._folders)
             tracker = self._loader(source)
-            return tracker, measured_curve(tracker, self._max_batch)
+            return tracker, measured_curve(tracker, self._max_batch), digest
 
 
 @contextmanager

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from models.geometry import Box
 from models.package import PackageInvalid, load_tracker
@@ -54,6 +56,19 @@ def _failing(error: Exception) -> Loader:
         return load_tracker("dummy")
 
     return load
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
+    """What the models log."""
+    logger = CapturingLogger()
+    monkeypatch.setattr("service.engine.models._log", logger)
+    return logger
+
+
+def _refused(log: CapturingLogger) -> list[dict[str, Any]]:
+    """The fields of the lines that tell of models that were not loaded."""
+    return [call.kwargs for call in log.calls if call.kwargs["kind"] == "model_refused"]
 
 
 async def test_the_first_model_is_the_default_until_another_is_loaded_as_such() -> None:
@@ -150,6 +165,39 @@ async def test_the_series_of_a_model_end_with_the_last_model_of_its_name() -> No
     models.release(())
     assert 'model="m"' not in metrics.exposition().decode()
     assert 'model="default"' in metrics.exposition().decode()
+
+
+async def test_a_model_that_moved_is_loaded_by_its_name_from_where_it_is_now() -> None:
+    models = _models()
+    await models.load("old/first")
+    await models.follow(["new/first"])
+    assert models.source_of("first") == "new/first"
+
+
+async def test_of_two_sources_with_one_name_the_first_is_followed_and_the_other_is_refused(
+    log: CapturingLogger,
+) -> None:
+    loaded: list[str] = []
+
+    def load(source: str) -> Tracker:
+        loaded.append(source)
+        return load_tracker("dummy")
+
+    models = _models(load)
+    await models.follow(["a/first", "b/first", "second"])
+    assert loaded == ["a/first", "second"]
+    assert models.default == "first"
+    assert [each["reason"] for each in _refused(log)] == ["two models have the name first: a/first and b/first"]
+
+
+async def test_a_package_whose_files_cannot_be_read_is_refused_and_the_others_are_followed(
+    log: CapturingLogger,
+) -> None:
+    models = _models()
+    await models.load("first")
+    await models.follow(["first", "x" * 300, "second"])
+    assert list(models.ready) == ["first", "second"]
+    assert [each["model"] for each in _refused(log)] == ["x" * 300]
 
 
 async def test_names_from_the_network_lead_into_the_folders_only(tmp_path: Path) -> None:
