@@ -72,6 +72,9 @@ class ModelSettings(_Section):
 class LimitSettings(_Section):
     """What one client may ask for."""
 
+    # What is told to clients as JSON, and reckoned with, is finite.
+    model_config = ConfigDict(allow_inf_nan=False)
+
     max_frame_bytes: int = Field(
         default=4 * MIB, ge=1024, description="Largest message on a socket; a larger one closes it (1009)"
     )
@@ -159,6 +162,9 @@ class QuotaSettings(_Section):
 
 class StoreSettings(_Section):
     """Where sessions are saved, so that they outlive the server. Without a store they live in its memory alone."""
+
+    # The store takes times as whole numbers.
+    model_config = ConfigDict(allow_inf_nan=False)
 
     url: SecretStr | None = Field(
         default=None, description="Redis or Valkey that all servers share, e.g. redis://host:6379/0; rediss:// for TLS"

@@ -50,6 +50,14 @@ def test_unknown_names_and_bad_values_are_refused(tmp_path: Path, monkeypatch: p
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("section", "key"), [("limits", "idle_timeout_s"), ("limits", "min_fps"), ("store", "lease_s")]
+)
+def test_limits_and_times_of_the_store_are_finite(section: str, key: str) -> None:
+    with pytest.raises(SettingsInvalid, match=rf"^{section}\.{key}: .*finite number \(it is inf\)$"):
+        load_settings({section: {key: float("inf")}})
+
+
 def test_no_refusal_shows_a_secret() -> None:
     with pytest.raises(SettingsInvalid, match=r"token_keys") as refused:
         load_settings({"store": {"token_keys": ["hush"]}})
