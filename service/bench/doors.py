@@ -7,11 +7,13 @@ BenchFailed
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from models.geometry import Box
@@ -19,6 +21,8 @@ from models.geometry import Box
 TIMEOUT_S = 10.0
 RESUMABLE_S = 30
 """How long a session waits for its stream to come back, on whichever replica."""
+_WRITTEN = re.compile(r"[!-~]+")
+"""What an address is written with: no blanks, no letters beyond ASCII."""
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
@@ -47,8 +51,8 @@ class Doors:
     """The doors at one address, with the credentials that it asks for."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES or not parts.netloc:
+        parts = _split(url)
+        if parts is None:
             raise BenchFailed(f"{url!r} is no address of a deployment; it looks like http://127.0.0.1:8000")
         self.base = urlunsplit((_SCHEMES[parts.scheme], parts.netloc, parts.path.rstrip("/") + "/", "", ""))
         self._key = key
@@ -84,11 +88,24 @@ class Doors:
             raise _refusal(error) from error
         except URLError as error:
             raise BenchFailed(f"{url} cannot be reached: {error.reason}; is a Lockon server running there?") from error
-        except (OSError, ValueError) as error:
-            raise BenchFailed(f"{url} gave no answer of a Lockon server: {error}") from error
+        except (OSError, ValueError, HTTPException) as error:
+            # What is no HTTP, or ends before it is whole, is told by its line or by what is missing.
+            raise BenchFailed(f"{url} gave no answer of a Lockon server: {str(error).strip()}") from error
         if not isinstance(read, dict):
             raise BenchFailed(f"{url} gave no answer of a Lockon server")
         return read
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of an address that can be asked, or None."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # looked at only now, and refused where it is no number
+    except ValueError:
+        return None
+    if parts.scheme not in _SCHEMES or not parts.hostname or not _WRITTEN.fullmatch(url):
+        return None
+    return parts
 
 
 def _refusal(error: HTTPError) -> Refused:
@@ -96,5 +113,5 @@ def _refusal(error: HTTPError) -> Refused:
     try:
         problem = json.loads(error.read())
         return Refused(str(problem["code"]), str(problem["detail"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, HTTPException):
         return Refused(str(error.code), f"{error.url} answered HTTP {error.code}, and not as a Lockon server does")
