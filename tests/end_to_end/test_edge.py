@@ -65,6 +65,11 @@ def test_a_path_with_a_replicas_name_leads_there_and_a_sessions_id_always_to_the
         answer = http.get(f"/n/{name}/version")
         assert (answer.headers[REPLICA], answer.json()["name"]) == (name, "lockon")
         assert http.get(f"/n/{name}/v1/sessions/{new_id('ses')}").headers[REPLICA] == name
+        for bare in (f"/n/{name}", f"/n/{name}?from=here"):
+            answer = http.get(bare)
+            assert (answer.status_code, answer.headers["location"]) == (308, f"/n/{name}/")
+        page = http.get(f"/n/{name}", follow_redirects=True)
+        assert (page.status_code, page.headers[REPLICA]) == (200, name)
     assert http.get("/n/unknown/version").status_code == 200, "another one answers in its place"
     ids = [new_id("ses") for _ in range(40)]
     places = {name: {http.get(f"/v1/sessions/{name}").headers[REPLICA] for _ in range(2)} for name in ids}
