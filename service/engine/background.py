@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+CANCELLED_AGAIN_S = 0.5
+
 _log = structlog.get_logger("lockon.engine")
 
 
@@ -30,10 +32,11 @@ class Background:
 
     async def stop(self) -> None:
         """Ends all of them."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._tasks:
+            # Once more where a library on the way took it for something of its own.
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(list(self._tasks), timeout=CANCELLED_AGAIN_S)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -209,7 +209,7 @@ class Keeper:
 
     def _record(self, session: Session) -> None:
         kept = self._kept.get(session.id)
-        if kept is None or session.state == "closed":
+        if kept is None or session.state == "closed" or session.failed:
             return
         now_s = perf_counter()
         kept.saved_s, kept.mark, kept.done_seq = now_s, _mark(session), session.done_seq

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import perf_counter
 
 import pytest
 from redis.asyncio import Redis
 
+from service.engine.background import Background
 from service.engine.keeper import Keeper
 from service.engine.outbox import Outbox
 from service.engine.registry import Registry
@@ -37,12 +38,11 @@ registry = pytest.fixture(new_registry)
 @asynccontextmanager
 async def running(keeper: Keeper) -> AsyncIterator[None]:
     """The keeper at work, from when it knows that the store is there."""
-    task = asyncio.create_task(keeper.run())
+    background = Background()
+    background.start("keeper", keeper.run())
     await until(lambda: keeper.up)
     yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await background.stop()
 
 
 async def _stood_still(keeper: Keeper, registry: Registry) -> Session:
