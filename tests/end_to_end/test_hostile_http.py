@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -25,8 +26,12 @@ def hasty(start_server: StartServer) -> RunningServer:
 @pytest.fixture(autouse=True)
 async def goes_on(hasty: RunningServer) -> AsyncIterator[None]:
     yield
-    async with httpx.AsyncClient(base_url=hasty.http) as http:
-        assert (await http.get("/livez")).status_code == 200
+    async with httpx.AsyncClient(base_url=hasty.http) as http, asyncio.timeout(TIMEOUT_S):
+        while True:
+            # On a busy machine this client, too, may need too long for its head.
+            with suppress(httpx.RemoteProtocolError):
+                assert (await http.get("/livez")).status_code == 200
+                return
 
 
 async def answer(server: RunningServer, data: bytes) -> bytes:
